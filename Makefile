@@ -1,0 +1,51 @@
+# The README's two commands are `make demo` and `make test`; everything else is a stage by itself.
+PYTHON ?= python3
+SCALE ?= nano
+SUITE ?= nano
+OUT ?= build/$(SCALE)
+BIN := .venv/bin
+
+.PHONY: env demo test test-slow lint train evaluate board lock docs
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^# make /make /p' Makefile
+
+# make demo                                     the main job: five lists become entries, and a page compares them
+demo: env
+	$(BIN)/datacomp demo --out build/demo
+
+# make test                                     lint, types and the fast tests
+test: env lint
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
+
+# make test-slow                                what takes minutes, a browser or a cluster
+test-slow: env
+	$(BIN)/pytest -q -m "(slow or slurm or browser) and not gpu"
+
+# make train SCALE=nano POOL=… SUBSET=…         reshard, then train, into build/SCALE
+train: env
+	@test -n "$(POOL)" || { echo "datacomp: POOL is missing: make train SCALE=$(SCALE) POOL=build/demo/pool SUBSET=build/demo/subsets/clip_score_l14_30.npy"; exit 1; }
+	@test -n "$(SUBSET)" || { echo "datacomp: SUBSET is missing: make train SCALE=$(SCALE) POOL=$(POOL) SUBSET=build/demo/subsets/clip_score_l14_30.npy"; exit 1; }
+	$(BIN)/datacomp reshard --scale $(SCALE) --pool $(POOL) --subset $(SUBSET) --out $(OUT)/shards
+	$(BIN)/datacomp train --scale $(SCALE) --shards $(OUT)/shards --out $(OUT)/run
+
+# make evaluate SCALE=nano                      evaluate build/SCALE/run
+evaluate: env
+	$(BIN)/datacomp evaluate --run $(OUT)/run --suite $(SUITE)
+
+# make board ENTRIES=build/demo/entries         the page of all entries
+board: env
+	$(BIN)/datacomp board build $(if $(ENTRIES),--entries $(ENTRIES)) --out build/board
+
+env:
+	@$(PYTHON) datacomp/bootstrap.py
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# make docs                                     write docs/commands.md from the commands' own help
+docs: env
+	$(BIN)/python tests/commands_page.py > docs/commands.md

@@ -1,0 +1,100 @@
+"""Writing that survives a kill: temporary name, fsync, rename; and the lock that keeps a second writer away.
+
+Whatever carries its final name is whole. A stage's record is written last and means "complete".
+"""
+
+import fcntl
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from datacomp.errors import BusyError, StageError
+
+_TEMPORARY = ".part-"
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Give a temporary path to write a file to; it takes its real name when the block ends well, else it vanishes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{_TEMPORARY}{path.name}")
+    try:
+        yield temporary
+        publish(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Bring a finished file to the disk and give it its real name: the only place where anything becomes visible."""
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    with whole(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed writer left under a temporary name."""
+    for leftover in folder.rglob(f"{_TEMPORARY}*"):
+        leftover.unlink()
+
+
+def empty(folder: Path) -> None:
+    """Remove everything that a folder holds, its lock aside."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name == _LOCK:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+_LOCK = ".lock"
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Be the only process that writes to a folder; a lock whose owner died is free.
+
+    Raises BusyError, naming the owner, when another process has it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / _LOCK).open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            owner = file.read(200).strip() or "another process"
+            raise BusyError(f"{folder} is being written by {owner}", repair="wait for it, end it, or choose another folder") from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        sweep(folder)
+        yield
+
+
+def need_file(path: Path, what: str, repair: str) -> Path:
+    """Return the path of a file that must be there."""
+    if not path.is_file():
+        raise StageError(f"there is no {what} at {path}", repair=repair)
+    return path

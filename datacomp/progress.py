@@ -1,0 +1,16 @@
+"""Showing how far long work is and when it will end, on standard error."""
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+def show(items: Iterable[Item], *, total: int, unit: str, title: str, start: int = 0, step: int = 1) -> Iterator[Item]:
+    """Pass items on while a bar counts `step` units for each, from `start` to `total`."""
+    from tqdm import tqdm
+
+    with tqdm(total=total, initial=start, unit=unit, desc=title, mininterval=0.5, dynamic_ncols=True, unit_scale=True) as bar:
+        for item in items:
+            yield item
+            bar.update(min(step, total - bar.n))

@@ -1,0 +1,75 @@
+"""Records: values that cross a file boundary. TOML for what people write, canonical JSON for what programs write.
+
+Every key is declared, unknown keys are refused, nothing is coerced, NaN and infinity do not exist.
+"""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Self
+
+import pydantic
+
+from datacomp import digest, files
+from datacomp.errors import RecordError
+
+MAX_RECORD_BYTES = 64 << 20  # records are small; a file of 200 MB that claims to be one is not read
+
+
+class Record(pydantic.BaseModel):
+    """A frozen value with a canonical text and a digest."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @classmethod
+    def parse(cls, text: str | bytes, where: str) -> Self:
+        """Read a record from JSON; `where` names the source in errors."""
+        try:
+            return cls.model_validate_json(text)
+        except pydantic.ValidationError as error:
+            raise RecordError(
+                f"{where} is no {cls.__name__.lower()} record: {_first_problem(error)}", repair=f"write it as {cls.__module__} declares it"
+            ) from None
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a record from a .toml or .json file."""
+        return cls.parse(json.dumps(read_toml(path), allow_nan=True) if path.suffix == ".toml" else _read(path), str(path))
+
+    def plain(self) -> dict[str, Any]:
+        """The record as JSON values. What was never set is not written, so that a field added later changes no old digest."""
+        content: dict[str, Any] = self.model_dump(mode="json", exclude_unset=True)
+        return content
+
+    def digest(self) -> str:
+        """The sha256 of the canonical form: equal to that of the file that `write` makes."""
+        return digest.of_content(self.plain())
+
+    def write(self, path: Path) -> None:
+        """Write the record in canonical form, whole or not at all."""
+        files.write_text(path, digest.canonical(self.plain()))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Parse a TOML file of ours or of a user."""
+    try:
+        return tomllib.loads(_read(path).decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecordError(f"{path} is not TOML: {error}", repair="correct the line that is named") from None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_RECORD_BYTES:
+            raise RecordError(f"{path} has {path.stat().st_size:,} bytes", allowed=f"records of up to {MAX_RECORD_BYTES:,} bytes")
+        return path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        raise RecordError(f"there is no record at {path}", repair="check the path, or run the stage that writes it") from None
+
+
+def _first_problem(error: pydantic.ValidationError) -> str:
+    problems = error.errors(include_url=False, include_input=False)
+    first = problems[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the whole"
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"{place[:200]}: {first['msg'][:200]}{more}"

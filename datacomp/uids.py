@@ -1,0 +1,88 @@
+"""uids: 128 bits, 32 lowercase hex digits outside, two unsigned 64-bit numbers (upper, lower) inside.
+
+An array of them is always of dtype `UID`; its digest is the sha256 of its bytes in sorted order, whoever computed it.
+"""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import polars as pl
+
+from datacomp import digest
+from datacomp.errors import PoolError
+
+UID = np.dtype([("f0", "<u8"), ("f1", "<u8")])  # numpy.dtype("u8,u8"), as DataComp writes it
+HEX_DIGITS = 32
+
+UidArray: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
+
+_NIBBLES = np.full(256, 255, np.uint8)
+for _value, _digit in enumerate("0123456789abcdef"):
+    _NIBBLES[ord(_digit)] = _value
+
+
+def parse(column: pl.Series | list[str], where: str = "the list") -> UidArray:
+    """Read uids from their hex form; upper-case digits and other lengths are refused.
+
+    Raises PoolError that names the first string that is no uid.
+    """
+    strings = pl.Series(column, dtype=pl.String) if isinstance(column, list) else column
+    lengths = strings.str.len_bytes()
+    if len(strings) and (strings.null_count() or lengths.min() != HEX_DIGITS or lengths.max() != HEX_DIGITS):
+        raise _no_uid(strings.filter(lengths.ne_missing(HEX_DIGITS))[0], where)
+    text = np.frombuffer("".join(strings).encode(), np.uint8).reshape(-1, HEX_DIGITS)  # (N, 32)
+    nibbles = _NIBBLES[text]
+    if (bad := (nibbles == 255).any(axis=1)).any():
+        raise _no_uid(strings[int(np.argmax(bad))], where)
+    packed = np.ascontiguousarray(nibbles[:, 0::2] << 4 | nibbles[:, 1::2])  # (N, 16), big-endian
+    return from_bytes(packed)
+
+
+def from_bytes(packed: np.ndarray[Any, np.dtype[np.uint8]]) -> UidArray:
+    """Make uids of rows of 16 big-endian bytes."""
+    halves = packed.view(">u8").astype("<u8")  # (N, 2)
+    return halves.reshape(-1).view(UID)
+
+
+def text(uids: UidArray) -> list[str]:
+    """Write uids in hex."""
+    packed = np.stack([uids["f0"], uids["f1"]], axis=1).astype(">u8").tobytes().hex()
+    return [packed[start : start + HEX_DIGITS] for start in range(0, len(packed), HEX_DIGITS)]
+
+
+def order(uids: UidArray) -> np.ndarray[Any, np.dtype[np.intp]]:
+    """The stable permutation that sorts uids."""
+    return np.lexsort((uids["f1"], uids["f0"]))
+
+
+def first_unsorted(uids: UidArray) -> int | None:
+    """The index of the first uid that is smaller than the one before it."""
+    for start in range(0, max(len(uids) - 1, 0), 1 << 20):  # by blocks, so that a mapped file stays on disk
+        block = uids[start : start + (1 << 20) + 1]
+        upper, lower = block["f0"], block["f1"]
+        falls = (upper[1:] < upper[:-1]) | ((upper[1:] == upper[:-1]) & (lower[1:] < lower[:-1]))
+        if falls.any():
+            return start + 1 + int(np.argmax(falls))
+    return None
+
+
+def count(needles: UidArray, haystack: UidArray) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """How many times each needle stands in a sorted haystack."""
+    found = np.searchsorted(haystack, needles, side="right") - np.searchsorted(haystack, needles, side="left")
+    return found.astype(np.int64)
+
+
+def distinct(sorted_uids: UidArray) -> int:
+    """The number of different uids in a sorted array."""
+    if not len(sorted_uids):
+        return 0
+    return 1 + int(np.count_nonzero(sorted_uids[1:] != sorted_uids[:-1]))
+
+
+def digest_of(sorted_uids: UidArray) -> str:
+    """The sha256 by which a sorted uid array is known everywhere."""
+    return digest.of_bytes(np.ascontiguousarray(sorted_uids).view(np.uint8).data)
+
+
+def _no_uid(found: object, where: str) -> PoolError:
+    return PoolError(f"{where} holds {str(found)[:80]!r}, which is no uid", allowed="32 lowercase hex digits")
