@@ -1,0 +1,144 @@
+"""Every declared record is whole and agrees with what it stands for."""
+
+import json
+from pathlib import Path
+
+import open_clip
+import pytest
+
+from datacomp import rooms
+from datacomp.declared import asset, baseline, pool, scale, suite, track
+from datacomp.declared.scale import Budget, TimmTower
+from datacomp.errors import RecordError, StageError
+from datacomp.filters import catalog
+from datacomp.network import build
+from datacomp.records import read_toml
+from datacomp.train import budget
+
+DATACOMP = ("small", "medium", "large", "xlarge")
+PUBLISHED = {  # arXiv 2304.14108, Table 1 and appendix: samples, batch, learning rate, warm-up, beta2, model
+    "small": (12_800_000, 4096, 5e-4, 500, 0.98, "ViT-B-32"),
+    "medium": (128_000_000, 4096, 5e-4, 500, 0.98, "ViT-B-32"),
+    "large": (1_280_000_000, 8192, 5e-4, 500, 0.98, "ViT-B-16"),
+    "xlarge": (12_800_000_000, 90_112, 1e-3, 10_000, 0.95, "ViT-L-14"),
+}
+
+
+def test_there_are_seven_scales_and_two_tracks():
+    assert set(scale.names()) == {*DATACOMP, "smoke", "nano", "micro"}
+    assert set(track.names()) == {"byod", "filtering"}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_scale_has_the_published_numbers(name):
+    samples, batch, rate, warmup, beta2, model = PUBLISHED[name]
+    found = scale.load(name)
+    assert 0 <= found.budget.samples_seen - samples < batch  # xlarge is rounded up to whole steps
+    assert (found.budget.global_batch_samples, found.optimizer.learning_rate) == (batch, rate)
+    assert (found.optimizer.warmup_steps, found.optimizer.beta2, found.model.open_clip_name) == (warmup, beta2, model)
+
+
+@pytest.mark.parametrize("name", DATACOMP)
+def test_a_scale_s_model_is_open_clip_s(name):
+    declared = scale.load(name)
+    theirs = open_clip.get_model_config(declared.model.open_clip_name)
+    tower, text = declared.model.image, declared.model.text
+    ours = {
+        "embed_dim": declared.model.embed_dim,
+        "vision_cfg": {"image_size": declared.pixels.size, "layers": tower.layers, "width": tower.width, "patch_size": tower.patch_size},
+        "text_cfg": {
+            "context_length": text.context_length,
+            "vocab_size": text.vocabulary_size,
+            "width": text.width,
+            "heads": text.heads,
+            "layers": text.layers,
+        },
+    }
+    assert ours == theirs
+    assert (declared.pixels.mean, declared.pixels.std) == (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
+
+
+@pytest.mark.parametrize("name", scale.names())
+def test_a_scale_fits_together(name):
+    found = scale.load(name)
+    assert pool.load(found.pool).samples <= found.budget.samples_seen
+    assert build.vocabulary_size(found.tokens) == found.model.text.vocabulary_size
+    assert found.optimizer.warmup_steps < found.budget.steps
+    steps = budget.checkpoint_steps(found.budget)
+    assert len(set(steps)) == found.budget.checkpoints
+    assert steps[-1] == found.budget.steps
+
+
+@pytest.mark.parametrize("name", ["smoke", "nano", "micro"])
+def test_a_model_of_ours_can_be_built(name):
+    found = scale.load(name)
+    network = build.model(found.model, image_size=found.pixels.size, logit_scale_start=found.loss.logit_scale_start)
+    assert sum(parameter.numel() for parameter in network.parameters()) < 1_000_000
+
+
+def test_a_model_with_batch_statistics_is_refused():
+    found = scale.load("nano")
+    with_batch_norm = found.model.model_copy(
+        update={"image": TimmTower(kind="timm", timm_model="resnet18", pool="avg", projection="linear", drop=0.0, drop_path=0.0)}
+    )
+    with pytest.raises(StageError, match="batch statistics"):
+        build.model(with_batch_norm, image_size=32, logit_scale_start=14.0)
+
+
+def test_a_budget_that_does_not_add_up_is_refused():
+    with pytest.raises(ValueError, match="steps x global_batch_samples"):
+        Budget(steps=10, global_batch_samples=10, samples_seen=101, checkpoints=1)
+
+
+@pytest.mark.parametrize("name", pool.names())
+def test_a_pool_s_references_are_the_ones_it_names(name):
+    origin = pool.load(name).origin
+    for network in getattr(origin, "references", ()):
+        assert pool.reference_weights(network).is_file()
+
+
+def test_another_reference_network_is_refused():
+    origin = pool.load("nano").origin
+    with pytest.raises(RecordError, match="not the reference network"):
+        pool.reference_weights(origin.references[0].model_copy(update={"sha256": "0" * 64}))
+
+
+@pytest.mark.parametrize("name", baseline.names())
+def test_a_baseline_s_filter_takes_its_options(name, monkeypatch):
+    declared = baseline.load(name)
+    monkeypatch.setattr(asset, "locate", lambda found: asset._embedded(asset.load("lid.176.ftz")))
+    assert catalog.make(declared.filter, dict(declared.options)).name.split("[")[0] == declared.filter
+
+
+@pytest.mark.parametrize("name", suite.names())
+def test_a_suite_s_tasks_are_whole(name):
+    found = suite.load(name)
+    grouped = [task for group in found.spec.groups for task in group.tasks]
+    assert sorted(grouped) == sorted(set(grouped)), "a task stands in two groups"
+    for task in found.tasks:
+        assert task.chance == pytest.approx(1 / task.classes)
+        assert task.licence
+        assert task.citation
+
+
+@pytest.mark.parametrize("name", read_toml(rooms.tracks() / "assets.toml"))
+def test_an_asset_names_an_address_and_a_digest(name):
+    found = asset.load(name)
+    assert found.url.startswith("https://")
+    assert len(found.sha256) == 64
+
+
+def test_data_rooms_hold_no_python():
+    for room in (rooms.tracks(), rooms.eval_suite(), rooms.leaderboard()):
+        assert list(Path(room).rglob("*.py")) == []
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones():
+    with pytest.raises(RecordError, match="large, medium, micro, nano, small, smoke, xlarge"):
+        scale.load("tiny")
+
+
+def test_an_unknown_key_in_a_record_is_refused():
+    content = json.dumps(scale.load("nano").plain() | {"learning_rate_multiplier": 2.0})
+    with pytest.raises(RecordError, match="learning_rate_multiplier"):
+        scale.Scale.parse(content, "a record")

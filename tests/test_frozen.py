@@ -1,0 +1,84 @@
+"""What was promised does not change: every frozen record is locked, every lock holds, and a changed record is refused."""
+
+import shutil
+
+import pytest
+
+from datacomp import rooms
+from datacomp.declared import lock, scale, track
+from datacomp.declared.baseline import Baseline
+from datacomp.declared.pool import PoolSpec
+from datacomp.declared.scale import Scale
+from datacomp.declared.suite import SuiteSpec, Task
+from datacomp.declared.track import Track
+from datacomp.errors import LockError
+
+TRACKS = {"baselines": Baseline, "pools": PoolSpec, "rules": Track, "scales": Scale}
+SUITE = {"suites": SuiteSpec, "tasks": Task}
+RECORDS = [(room, folder, kind) for room, folders in ((rooms.tracks, TRACKS), (rooms.eval_suite, SUITE)) for folder, kind in folders.items()]
+
+# Frozen once and for all. A digest here never changes; a new record gets a new line.
+FROZEN = {
+    "rules/byod": "29e203c7f304676c",
+    "rules/filtering": "2aa975a140f80bb9",
+    "scales/large": "5dff27119c551e58",
+    "scales/medium": "a4684e5235e84cd7",
+    "scales/small": "9880836132ee5750",
+    "scales/xlarge": "eea15c7389fd44ef",
+}
+
+
+@pytest.fixture
+def copied_tracks(tmp_path):
+    shutil.copytree(rooms.tracks(), tmp_path / "tracks")
+    return tmp_path / "tracks"
+
+
+@pytest.mark.parametrize(("room", "folder", "kind"), RECORDS, ids=lambda value: getattr(value, "__name__", value))
+def test_every_record_of_a_folder_is_held_against_the_lock(room, folder, kind):
+    for name in lock.available(room(), folder):
+        record = kind.read(room() / folder / f"{name}.toml")
+        lock.check(record, room(), f"{folder}/{name}")
+
+
+def test_a_lock_names_only_records_that_are_there():
+    for room in (rooms.tracks(), rooms.eval_suite()):
+        assert [key for key in lock.locks(room) if not (room / f"{key}.toml").is_file()] == []
+
+
+def test_what_was_frozen_still_has_its_first_digest():
+    locked = lock.locks(rooms.tracks())
+    assert {key: locked.get(key, "")[:16] for key in FROZEN} == FROZEN
+
+
+def test_a_changed_recipe_is_refused(copied_tracks):
+    path = copied_tracks / "scales" / "small.toml"
+    path.write_text(path.read_text().replace("learning_rate = 5e-4", "learning_rate = 6e-4"))
+    with pytest.raises(LockError, match=r"small\.toml was changed"):
+        lock.read(Scale, copied_tracks, "scales", "small")
+
+
+def test_a_comment_changes_no_digest(copied_tracks):
+    path = copied_tracks / "scales" / "small.toml"
+    path.write_text("# a remark\n" + path.read_text())
+    assert lock.read(Scale, copied_tracks, "scales", "small") == scale.load("small")
+
+
+def test_a_frozen_record_without_a_lock_is_refused(copied_tracks):
+    path = copied_tracks / "rules" / "filtering.toml"
+    path.with_name("looser.toml").write_text(path.read_text().replace('name = "filtering"', 'name = "looser"'))
+    with pytest.raises(LockError, match=r"not in tracks/LOCK\.toml"):
+        lock.read(Track, copied_tracks, "rules", "looser")
+
+
+def test_a_locked_record_cannot_become_a_draft_again(copied_tracks):
+    path = copied_tracks / "rules" / "filtering.toml"
+    path.write_text(path.read_text().replace('status = "frozen"', 'status = "draft"'))
+    with pytest.raises(LockError, match="stays frozen"):
+        lock.read(Track, copied_tracks, "rules", "filtering")
+
+
+def test_drafts_are_what_they_say():
+    drafts = {name for name in scale.names() if scale.load(name).status == "draft"}
+    assert drafts == {"smoke", "nano", "micro"}
+    assert all(track.load(name).status == "frozen" for name in track.names())
