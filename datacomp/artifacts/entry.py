@@ -1,0 +1,64 @@
+"""An entry: one canonical JSON file that holds everything the board shows, and the digests that lead back to the pool."""
+
+from typing import Annotated, Literal
+
+import pydantic
+
+from datacomp.artifacts.results import TaskResult
+from datacomp.artifacts.run import Code, Source
+from datacomp.records import Record
+
+FORMAT: Literal["datacomp-entry/1"] = "datacomp-entry/1"
+
+Line = Annotated[str, pydantic.Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]  # shown on pages and terminals
+Name = Annotated[str, pydantic.Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Digest = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{64}$")]
+Link = Annotated[str, pydantic.Field(max_length=500, pattern=r"^https?://[^\s\x00-\x1f\x7f]+$")]
+
+
+class SeedRun(Record):
+    """One training run of the entry with its raw results."""
+
+    seed: int
+    run_sha256: Digest
+    results_sha256: Digest
+    weights_sha256: Digest
+    samples_seen: int
+    corrupt_samples: int
+    sources: tuple[Source, ...]
+    code: Code
+    packages: dict[Line, Line]
+    device: Line
+    tasks: tuple[TaskResult, ...]
+
+
+class Aggregate(Record):
+    """A mean over tasks and seeds with its standard error (docs/guide.md, "Standard errors")."""
+
+    value: float
+    standard_error: float
+
+
+class Entry(Record):
+    """What is handed in."""
+
+    format: Literal["datacomp-entry/1"]
+    track: Line
+    rules_sha256: Digest
+    scale: Line
+    recipe_sha256: Digest
+    suite: Line
+    suite_version: int
+    suite_sha256: Digest
+    division: Literal["closed", "open"]
+    method: Name
+    description: Annotated[str, pydantic.Field(max_length=4000)]
+    proposed_by: Name
+    run_by: Name
+    links: tuple[Link, ...]
+    pool: Line
+    pool_uids_sha256: Digest
+    external_resources: tuple[Line, ...]
+    marks: tuple[Line, ...]  # what a reader must know: drafts, open division, no valid entry
+    runs: Annotated[tuple[SeedRun, ...], pydantic.Field(min_length=1)]
+    aggregates: dict[Line, Aggregate]

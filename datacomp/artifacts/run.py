@@ -1,0 +1,98 @@
+"""A training run on disk: checkpoints, log.jsonl (clock and speed), and run.json, written last, which holds no clock."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from datacomp import digest
+from datacomp.artifacts.shards import Reachable
+from datacomp.artifacts.subset import SubsetRecord
+from datacomp.errors import StageError
+from datacomp.records import Record
+
+RECORD = "run.json"
+WEIGHTS = "model.safetensors"
+
+
+class Source(Record):
+    """One set of training shards and how often it is drawn from."""
+
+    name: str
+    weight: float  # share of the drawn samples, relative to the other sources' weights
+    samples: int
+    shards_sha256: str
+    subset: SubsetRecord
+    pool: str
+    pool_uids_sha256: str
+    effective_pool: Reachable
+    missing_samples: dict[str, int]
+
+
+class Code(Record):
+    """The program: its version and the digest of its files."""
+
+    version: str
+    sha256: str
+
+
+class Inputs(Record):
+    """What a run is a function of, written first: a restart with other inputs is refused."""
+
+    scale: str
+    recipe_sha256: str
+    division: Literal["closed", "open"]
+    seed: int
+    sources: tuple[Source, ...]
+
+
+class Checkpoint(Record):
+    """Weights after some steps."""
+
+    step: int
+    samples_seen: int
+    sha256: str
+
+
+class RunRecord(Record):
+    """A finished run."""
+
+    inputs: Inputs
+    samples_seen: int
+    corrupt_samples: int
+    checkpoints: tuple[Checkpoint, ...]
+    code: Code
+    packages: dict[str, str]
+    device: str
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The folder of a finished run."""
+
+    path: Path
+    record: RunRecord
+    digest: str
+
+    def weights(self) -> Path:
+        """The last checkpoint's tensors."""
+        return weights_path(self.path, self.record.checkpoints[-1].step)
+
+
+def weights_path(run: Path, step: int) -> Path:
+    """Where the tensors of one checkpoint lie."""
+    return run / "checkpoints" / f"step_{step:08d}" / WEIGHTS
+
+
+def read(path: Path) -> Run:
+    """Open a finished run whose last weights are those of its record."""
+    if not (path / RECORD).is_file():
+        raise StageError(
+            f"{path} holds no finished run: {RECORD} is missing", repair="start the same datacomp train command again; it goes on where it stopped"
+        )
+    run = Run(path, RunRecord.read(path / RECORD), digest.of_file(path / RECORD))
+    if not run.weights().is_file():
+        raise StageError(f"{path} lacks {run.weights().relative_to(path)}", repair="train again")
+    if digest.of_file(run.weights()) != run.record.checkpoints[-1].sha256:
+        raise StageError(f"{run.weights()} is not the checkpoint that {RECORD} names", repair="restore the file, or train again")
+    return run

@@ -1,0 +1,66 @@
+"""Work on this machine: a function over tasks, by processes that share nothing."""
+
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import TypeVar
+
+Task = TypeVar("Task")
+Answer = TypeVar("Answer")
+
+
+def cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_all(function: Callable[[Task], Answer], tasks: Sequence[Task], *, workers: int | None = None) -> Iterator[Answer]:
+    """Yield function(task) for each task, in order; the first failure ends it.
+
+    `function` must be importable. Each process computes with one thread: several OpenMP pools on the same cores stand in each
+    other's way.
+    """
+    workers = min(workers or cores(), len(tasks))
+    if workers <= 1:
+        yield from (function(task) for task in tasks)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as executor:
+        futures = [executor.submit(function, task) for task in tasks]
+        try:
+            for future in futures:
+                yield future.result()
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _start_worker() -> None:
+    os.environ["OMP_NUM_THREADS"] = "1"
+    if "torch" in sys.modules:  # loaded with the main script, before the line above could tell it
+        set_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)  # a killed parent cannot tell its workers, and they would wait for work for ever
+
+
+def set_threads(threads: int) -> None:
+    """Fix the number of threads that torch computes with in this process: sums depend on it in their last bits."""
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def device(wanted: str | None = None) -> str:
+    """The device to compute on: the one asked for, else the first GPU, else the CPU."""
+    import torch
+
+    return wanted or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,133 @@
+"""Models, tokenizers and transforms as a scale declares them, made of open_clip's and torchvision's parts."""
+
+import gzip
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from open_clip.loss import ClipLoss
+from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
+from open_clip.tokenizer import SimpleTokenizer, default_bpe
+from PIL import Image
+from torchvision import transforms
+
+from datacomp.declared.scale import Loss, Model, Pixels, TimmTower, Tokens, VisionTransformer
+from datacomp.errors import StageError
+
+SPECIAL_TOKENS = 2
+BATCH_STATISTICS = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d, torch.nn.SyncBatchNorm)
+BYTE_TOKENS = 512  # 256 bytes, each also as the last of a word
+
+Uint8Array: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+def model(declared: Model, *, image_size: int, logit_scale_start: float) -> CLIP:
+    """Build a CLIP with fresh weights drawn from torch's current seed.
+
+    Raises StageError for a model with batch statistics: several ranks would not give the full batch's gradients.
+    """
+    built = CLIP(
+        embed_dim=declared.embed_dim,
+        vision_cfg=_image_tower(declared.image, image_size),
+        text_cfg=CLIPTextCfg(
+            context_length=declared.text.context_length,
+            vocab_size=declared.text.vocabulary_size,
+            width=declared.text.width,
+            heads=declared.text.heads,
+            layers=declared.text.layers,
+            mlp_ratio=declared.text.mlp_ratio,
+        ),
+        quick_gelu=declared.quick_gelu,
+        init_logit_scale=float(np.log(logit_scale_start)),
+        output_dict=True,
+    )
+    if batch_norm := [name for name, part in built.named_modules() if isinstance(part, BATCH_STATISTICS)]:
+        raise StageError(
+            f"the model keeps batch statistics in {batch_norm[0]}", allowed="models without BatchNorm, so that ranks and accumulation do not change the result"
+        )
+    return built
+
+
+def _image_tower(tower: VisionTransformer | TimmTower, image_size: int) -> CLIPVisionCfg:
+    if isinstance(tower, TimmTower):
+        return CLIPVisionCfg(
+            image_size=image_size,
+            timm_model_name=tower.timm_model,
+            timm_model_pretrained=False,
+            timm_pool=tower.pool,
+            timm_proj=tower.projection,
+            timm_drop=tower.drop,
+            timm_drop_path=tower.drop_path,
+        )
+    return CLIPVisionCfg(
+        image_size=image_size,
+        layers=tower.layers,
+        width=tower.width,
+        head_width=tower.head_width,
+        mlp_ratio=tower.mlp_ratio,
+        patch_size=tower.patch_size,
+    )
+
+
+class Tokenizer:
+    """CLIP's byte-pair encoding: captions to int64 tokens of shape (N, context length)."""
+
+    def __init__(self, declared: Tokens, context_length: int) -> None:
+        self._encode = _simple_tokenizer(declared.merges)
+        self.context_length = context_length
+
+    def __call__(self, captions: list[str]) -> torch.Tensor:
+        """Tokens of some captions; longer ones are cut off and still end with the end token."""
+        tokens: torch.Tensor = self._encode(captions, context_length=self.context_length)
+        return tokens
+
+
+@cache
+def _simple_tokenizer(merges: int) -> SimpleTokenizer:
+    lines = gzip.decompress(Path(default_bpe()).read_bytes()).decode().split("\n")  # a header, then one merge a line
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "merges.txt.gz"
+        path.write_bytes(gzip.compress("\n".join(lines[: 1 + merges]).encode()))
+        return SimpleTokenizer(bpe_path=str(path), clean="lower")
+
+
+def vocabulary_size(tokens: Tokens) -> int:
+    """How many tokens the tokenizer knows."""
+    return BYTE_TOKENS + tokens.merges + SPECIAL_TOKENS
+
+
+def training_pixels(pixels: Pixels) -> Callable[[Image.Image], Uint8Array]:
+    """The recipe's random crop, drawn from torch's current seed: a picture to uint8 of shape (size, size, 3)."""
+    steps: list[Any] = [transforms.RandomResizedCrop(pixels.size, scale=pixels.crop_scale, ratio=pixels.crop_ratio, interpolation=_mode(pixels))]
+    if pixels.flip:
+        steps.append(transforms.RandomHorizontalFlip())
+    return _as_array(transforms.Compose(steps))
+
+
+def evaluation_pixels(pixels: Pixels) -> Callable[[Image.Image], Uint8Array]:
+    """Resize the shorter side and crop the centre: a picture to uint8 of shape (size, size, 3)."""
+    return _as_array(transforms.Compose([transforms.Resize(pixels.size, interpolation=_mode(pixels)), transforms.CenterCrop(pixels.size)]))
+
+
+def _as_array(transform: Callable[[Image.Image], Image.Image]) -> Callable[[Image.Image], Uint8Array]:
+    return lambda picture: np.asarray(transform(picture).convert("RGB"))  # resized before the conversion, as open_clip does
+
+
+def _mode(pixels: Pixels) -> transforms.InterpolationMode:
+    return transforms.InterpolationMode.BICUBIC if pixels.interpolation == "bicubic" else transforms.InterpolationMode.BILINEAR
+
+
+def normalise(batch: torch.Tensor, pixels: Pixels) -> torch.Tensor:
+    """uint8 (N, H, W, 3) to normalised float32 (N, 3, H, W): ToTensor and Normalize, bit for bit, on the batch's device."""
+    mean = torch.tensor(pixels.mean, device=batch.device)[:, None, None]
+    std = torch.tensor(pixels.std, device=batch.device)[:, None, None]
+    return batch.permute(0, 3, 1, 2).float().div(255).sub(mean).div(std).contiguous()
+
+
+def loss(declared: Loss, *, rank: int = 0, world_size: int = 1) -> ClipLoss:
+    """CLIP's loss as the recipe declares it."""
+    return ClipLoss(local_loss=declared.local_loss, gather_with_grad=declared.gather_with_gradient, rank=rank, world_size=world_size)
