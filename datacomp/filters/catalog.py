@@ -1,0 +1,55 @@
+"""Filters by name: ours, and those that other packages bring through the entry-point group `datacomp.filters`.
+
+A filter is a "module:function" string whose function takes the options by keyword and returns a `datacomp.filters.base.Filter`; it
+is imported when it is used.
+"""
+
+import importlib
+import inspect
+from collections.abc import Callable
+from importlib import metadata
+from typing import Any
+
+from datacomp.errors import FilterError
+from datacomp.filters.base import Filter
+
+GROUP = "datacomp.filters"
+OURS = {
+    "no_filter": "datacomp.filters.no_filter:make",
+    "random": "datacomp.filters.random_subset:make",
+    "basic_filter": "datacomp.filters.basic_filter:make",
+    "clip_score": "datacomp.filters.clip_score:make",
+}
+
+Option = float | int | str | bool
+
+
+def names() -> dict[str, str]:
+    """Every filter and where it comes from; no other package can take one of our names."""
+    found = {point.name: point.value for point in metadata.entry_points(group=GROUP)}
+    return {**found, **OURS}
+
+
+def make(name: str, options: dict[str, Option]) -> Filter:
+    """Make a filter with its options.
+
+    Raises FilterError for an unknown name, an option that the filter does not have, or a value that it refuses.
+    """
+    found = names()
+    if name not in found:
+        raise FilterError(f"{name!r} is no filter", allowed=", ".join(sorted(found)), repair=f"install the package that brings it (entry-point group {GROUP})")
+    function = _resolve(name, found[name])
+    taken = inspect.signature(function).parameters
+    if unknown := sorted(set(options) - set(taken)):
+        raise FilterError(f"filter {name} has no option {unknown[0].replace('_', '-')!r}", allowed=", ".join(taken).replace("_", "-") or "no options")
+    made: Filter = function(**options)
+    return made
+
+
+def _resolve(name: str, where: str) -> Callable[..., Any]:
+    module, _, function = where.partition(":")
+    try:
+        resolved: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise FilterError(f"filter {name} cannot be loaded from {where}: {error}", repair="install the package that brings it again") from None
+    return resolved

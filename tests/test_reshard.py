@@ -1,0 +1,178 @@
+"""Resharding loses nothing, says what it did not find, and goes on where it was stopped."""
+
+import io
+import itertools
+import json
+import shutil
+import tarfile
+
+import numpy as np
+import pytest
+
+from datacomp import files, uids
+from datacomp.artifacts import pool as pools
+from datacomp.artifacts import shards as shard_sets
+from datacomp.artifacts import subset as subsets
+from datacomp.errors import PoolError, StageError, TarError
+from datacomp.filters.apply import apply
+from datacomp.reshard.run import reshard
+
+
+def write_list(path, array):
+    array = array[uids.order(array)]
+    return subsets.write(path, array, subsets.describe(array))
+
+
+def members(paths):
+    """Every member of some tars, by name."""
+    found = {}
+    for path in paths:
+        with tarfile.open(path) as tar:
+            for info in tar:
+                assert info.name not in found
+                found[info.name] = tar.extractfile(info).read()
+    return found
+
+
+def bytes_of(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name != ".lock"}
+
+
+def by_uid(pool):
+    """What the pool holds for each uid: picture and caption."""
+    found = members(pool.tars())
+    keys = {name.split(".")[0] for name in found}
+    return {json.loads(found[f"{key}.json"])["uid"]: (found[f"{key}.jpg"], found[f"{key}.txt"]) for key in keys}
+
+
+def test_every_listed_sample_arrives_as_often_as_it_is_listed(small_pool, tmp_path):
+    everything = pools.all_uids(small_pool)
+    times = np.array([0, 1, 2, 5])[np.arange(600) % 4]
+    subset = write_list(tmp_path / "list.npy", np.repeat(everything, times))
+    done = reshard(small_pool, subset, tmp_path / "shards", shard_samples=100)
+    source, found = by_uid(small_pool), members(done.tars())
+    expected = {}
+    for uid, n in zip(uids.text(everything), times, strict=True):
+        for copy in range(n):
+            expected |= {f"{uid}-{copy}.jpg": source[uid][0], f"{uid}-{copy}.txt": source[uid][1]}
+    assert {name: data for name, data in found.items() if not name.endswith(".json")} == expected
+    assert done.record.found_samples == done.record.asked_samples == len(subset.uids)
+    assert [shard.samples for shard in done.record.shards] == [100] * (len(subset.uids) // 100) + [len(subset.uids) % 100] * (len(subset.uids) % 100 > 0)
+
+
+def test_copies_of_one_sample_do_not_stand_side_by_side(small_pool, tmp_path):
+    subset = write_list(tmp_path / "list.npy", np.repeat(pools.all_uids(small_pool)[:100], 5))
+    done = reshard(small_pool, subset, tmp_path / "shards", shard_samples=100)
+    order = [name.split("-")[0] for name in members(done.tars()) if name.endswith(".txt")]
+    assert sum(a == b for a, b in itertools.pairwise(order)) < 15  # 80 % of neighbours without a shuffle
+    assert order != sorted(order)
+
+
+def test_the_same_list_gives_the_same_bytes(small_pool, tmp_path):
+    subset = apply("random", {"fraction": 0.3}, small_pool, tmp_path / "list.npy")
+    for name in ("a", "b"):
+        reshard(small_pool, subset, tmp_path / name, shard_samples=50)
+    assert bytes_of(tmp_path / "a") == bytes_of(tmp_path / "b")
+
+
+@pytest.mark.parametrize("publishes", [1, 3, 5])
+def test_a_stopped_resharding_goes_on_to_the_same_bytes(small_pool, tmp_path, monkeypatch, publishes):
+    subset = apply("random", {"fraction": 0.3}, small_pool, tmp_path / "list.npy")
+    reshard(small_pool, subset, tmp_path / "whole", shard_samples=50)
+    real, left = files.publish, iter(range(publishes))
+
+    def failing(temporary, path):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        real(temporary, path)
+
+    monkeypatch.setattr(files, "publish", failing)
+    with pytest.raises(KeyboardInterrupt):
+        reshard(small_pool, subset, tmp_path / "stopped", shard_samples=50)
+    with pytest.raises(StageError, match="no finished shards"):
+        shard_sets.read(tmp_path / "stopped")
+    monkeypatch.setattr(files, "publish", real)
+    reshard(small_pool, subset, tmp_path / "stopped", shard_samples=50)
+    assert bytes_of(tmp_path / "stopped") == bytes_of(tmp_path / "whole")
+
+
+def test_foreign_uids_are_an_error_unless_allowed_and_are_counted(small_pool, tmp_path):
+    foreign = np.zeros(3, uids.UID)
+    foreign["f0"] = [1, 2, 3]
+    subset = write_list(tmp_path / "list.npy", np.concatenate([foreign, pools.all_uids(small_pool)[:97]]))
+    with pytest.raises(StageError, match="3 of the 100 listed samples cannot be found: 3 not in the pool"):
+        reshard(small_pool, subset, tmp_path / "shards", shard_samples=50)
+    assert not list((tmp_path / "shards").glob("*.tar"))
+    done = reshard(small_pool, subset, tmp_path / "shards", shard_samples=50, allow_missing=0.03)
+    assert done.record.missing_samples == {"not in the pool": 3}
+    assert done.record.asked_samples == done.record.found_samples + 3
+
+
+@pytest.fixture
+def pool_with_lost_samples(small_pool, tmp_path):
+    """The small pool with one picture's sample missing from its tar."""
+    shutil.copytree(small_pool.path, tmp_path / "pool")
+    tar = tmp_path / "pool" / "shards" / "00000000.tar"
+    kept = {name: data for name, data in members([tar]).items() if not name.startswith("000000000005")}
+    with tarfile.open(tar, "w") as writer:
+        for name, data in kept.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            writer.addfile(info, io.BytesIO(data))
+    return pools.read(tmp_path / "pool")
+
+
+def test_what_was_never_downloaded_is_counted_apart(pool_with_lost_samples, tmp_path):
+    subset = apply("no_filter", {}, pool_with_lost_samples, tmp_path / "list.npy")
+    with pytest.raises(StageError, match="1 not downloaded"):
+        reshard(pool_with_lost_samples, subset, tmp_path / "shards", shard_samples=300)
+    done = reshard(pool_with_lost_samples, subset, tmp_path / "shards", shard_samples=300, allow_missing=0.01)
+    assert done.record.missing_samples == {"not downloaded": 1}
+    assert done.record.effective_pool.samples == 599
+    assert done.record.effective_pool.uids_sha256 != done.record.pool_uids_sha256
+
+
+def test_a_truncated_tar_of_the_pool_is_an_error(pool_with_lost_samples, tmp_path):
+    subset = apply("no_filter", {}, pool_with_lost_samples, tmp_path / "list.npy")
+    tar = pool_with_lost_samples.tars()[0]
+    tar.write_bytes(tar.read_bytes()[:100_000])
+    with pytest.raises(TarError, match=r"00000000\.tar"):
+        reshard(pool_with_lost_samples, subset, tmp_path / "shards", shard_samples=300)
+    assert list((tmp_path / "shards").glob("*.tar")) == []
+
+
+def test_a_uid_that_stands_twice_in_the_pool_is_an_error(pool_with_lost_samples, tmp_path):
+    subset = apply("no_filter", {}, pool_with_lost_samples, tmp_path / "list.npy")
+    tar = pool_with_lost_samples.tars()[0]
+    shutil.copy(tar, tar.with_name("00000001.tar"))
+    with pytest.raises(PoolError, match="stands twice"):
+        reshard(pool_with_lost_samples, subset, tmp_path / "shards", shard_samples=300)
+
+
+def test_another_list_does_not_go_into_the_same_folder(small_pool, small_shards, tmp_path):
+    other = apply("random", {"fraction": 0.1}, small_pool, tmp_path / "list.npy")
+    with pytest.raises(StageError, match="another list or pool"):
+        reshard(small_pool, other, small_shards.path, shard_samples=50)
+
+
+def test_overwrite_really_empties(small_pool, tmp_path):
+    lists = [apply("random", {"fraction": fraction}, small_pool, tmp_path / f"{fraction}.npy") for fraction in (0.5, 0.1)]
+    reshard(small_pool, lists[0], tmp_path / "shards", shard_samples=50)
+    done = reshard(small_pool, lists[1], tmp_path / "shards", shard_samples=50, overwrite=True)
+    assert sorted(path.name for path in (tmp_path / "shards").glob("*.tar")) == [tar.name for tar in done.tars()]
+
+
+def test_somebody_s_tars_are_not_taken_for_ours(small_pool, tmp_path):
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards" / "00000000.tar").write_bytes(b"precious")
+    subset = apply("random", {"fraction": 0.1}, small_pool, tmp_path / "list.npy")
+    with pytest.raises(StageError, match=r"already holds 00000000\.tar"):
+        reshard(small_pool, subset, tmp_path / "shards", shard_samples=50)
+    assert (tmp_path / "shards" / "00000000.tar").read_bytes() == b"precious"
+
+
+def test_shards_that_lack_a_tar_are_refused(small_shards, tmp_path):
+    shutil.copytree(small_shards.path, tmp_path / "shards")
+    (tmp_path / "shards" / "00000001.tar").unlink()
+    with pytest.raises(StageError, match=r"lacks 00000001\.tar"):
+        shard_sets.read(tmp_path / "shards")
