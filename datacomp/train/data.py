@@ -1,0 +1,150 @@
+"""Which samples make up global batch k, and how they are read.
+
+The stream of samples is cut into blocks. Block b draws `shuffle_block_shards` shards with replacement and permutes all their
+samples; batch k is the k-th run of `global_batch_samples` in the blocks laid end to end. Both draws are functions of seed and b, so
+batch k depends on seed, shards and k alone, whatever the number of ranks and loader workers.
+
+A source's weight is its share of the *samples* drawn. Within a source every shard is equally likely, hence every sample as well.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from datacomp import draws, tars
+from datacomp.declared.scale import Sampling, Scale
+from datacomp.errors import DatacompError, StageError, TarError
+from datacomp.network import build, embed
+
+_OPEN_SHARDS = 64
+
+
+class Drawable(NamedTuple):
+    """A source as the stream sees it: its tars, how many samples each holds, and its weight."""
+
+    tars: tuple[Path, ...]
+    samples: tuple[int, ...]
+    weight: float
+
+
+class Stream:
+    """The order of training samples. A place in it is (shard, sample); shards of all sources are numbered through."""
+
+    def __init__(self, sources: tuple[Drawable, ...], sampling: Sampling, seed: int) -> None:
+        self.tars = tuple(tar for source in sources for tar in source.tars)
+        self._shard_samples = np.array([samples for source in sources for samples in source.samples])  # (shards,)
+        self._shares = np.concatenate([_shares(source) for source in sources])  # (shards,)
+        self._block_shards, self._seed = sampling.shuffle_block_shards, seed
+        self._starts = [0]  # position of the first sample of each block so far
+        self._cached: tuple[int, np.ndarray[Any, np.dtype[np.int64]]] | None = None
+
+    def _drawn(self, block: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+        return draws.choice(self._shares, self._seed, "shard", block, np.arange(self._block_shards))
+
+    def _places(self, block: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """The samples of one block in order, shape (samples, 2)."""
+        if self._cached is None or self._cached[0] != block:
+            drawn = self._drawn(block)
+            places = np.concatenate([np.stack([np.full(n, shard), np.arange(n)], axis=1) for shard, n in zip(drawn, self._shard_samples[drawn], strict=True)])
+            self._cached = block, places[draws.permutation(len(places), self._seed, "order", block)]
+        return self._cached[1]
+
+    def places(self, first: int, last: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """The samples at positions first to last - 1 of the stream, shape (last - first, 2)."""
+        while self._starts[-1] < last:
+            self._starts.append(self._starts[-1] + int(self._shard_samples[self._drawn(len(self._starts) - 1)].sum()))
+        parts = []
+        block = int(np.searchsorted(self._starts, first, side="right")) - 1
+        while first < last:
+            start, end = self._starts[block], min(self._starts[block + 1], last)
+            parts.append(self._places(block)[first - start : end - start])
+            first, block = end, block + 1
+        return np.concatenate(parts)
+
+
+def _shares(source: Drawable) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """How likely each shard of a source is: a source whose shards are larger is drawn from less often for the same weight."""
+    return np.full(len(source.samples), source.weight / sum(source.samples))
+
+
+class Batch(NamedTuple):
+    """What one step is computed from."""
+
+    step: int
+    pixels: torch.Tensor  # uint8 (N, H, W, 3)
+    tokens: torch.Tensor  # int64 (N, context)
+
+
+class Batches(Dataset[Batch | DatacompError]):
+    """One rank's slices of the global batches, by step; what cannot be read comes back as an error, whole across processes."""
+
+    def __init__(self, stream: Stream, scale: Scale, seed: int, *, rank: int, rank_batch_samples: int) -> None:
+        self._stream, self._scale, self._seed = stream, scale, seed
+        self._rank, self._rank_batch_samples = rank, rank_batch_samples
+        self._shards: OrderedDict[int, tuple[tars.TarReader, list[tars.Sample]]] = OrderedDict()
+
+    def __getitem__(self, step: int) -> Batch | DatacompError:
+        try:
+            return self._batch(step)
+        except DatacompError as error:
+            return error
+
+    def _batch(self, step: int) -> Batch:
+        first = step * self._scale.budget.global_batch_samples + self._rank * self._rank_batch_samples
+        crop = build.training_pixels(self._scale.pixels)
+        pixels, captions = [], []
+        with torch.random.fork_rng(devices=[]):
+            for position, (shard, sample) in enumerate(self._stream.places(first, first + self._rank_batch_samples), start=first):
+                picture, caption = self._read(int(shard), int(sample))
+                torch.manual_seed(int(draws.bits(self._seed, "crop", position) >> np.uint64(1)))  # the crop belongs to the place in the stream
+                pixels.append(crop(picture))
+                captions.append(caption)
+        tokens = build.Tokenizer(self._scale.tokens, self._scale.model.text.context_length)(captions)
+        return Batch(step, torch.from_numpy(np.stack(pixels)), tokens)
+
+    def _read(self, shard: int, sample: int) -> tuple[Any, str]:
+        reader, samples = self._open(shard)
+        found = samples[sample]
+        image = found.image()
+        if image is None or "txt" not in found.members:
+            raise TarError(f"{reader.path}: sample {found.key!r} lacks its picture or its caption", repair="reshard again")
+        try:
+            return embed.decode(reader.read(image)), reader.read(found.members["txt"]).decode("utf-8", "replace")
+        except TarError as error:
+            raise TarError(f"{reader.path}: sample {found.key!r}: {error.what}", repair="remove it from the list, or download the pool's shard again") from None
+
+    def _open(self, shard: int) -> tuple[tars.TarReader, list[tars.Sample]]:
+        if shard in self._shards:
+            self._shards.move_to_end(shard)
+            return self._shards[shard]
+        path = self._stream.tars[shard]
+        self._shards[shard] = tars.TarReader(path), tars.index(path)
+        if len(self._shards) > _OPEN_SHARDS:
+            self._shards.popitem(last=False)[1][0].close()
+        return self._shards[shard]
+
+
+def load(batches: Batches, steps: range, *, workers: int) -> Iterator[Batch]:
+    """Read the batches of some steps, in order, by `workers` processes (0: in this one)."""
+    loader = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=steps,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        pin_memory=torch.cuda.is_available(),
+    )
+    try:
+        for batch in loader:
+            if isinstance(batch, DatacompError):
+                raise batch
+            yield batch
+    except RuntimeError as error:
+        if "DataLoader worker" in str(error):
+            raise StageError("a loader process was killed", repair="give the machine more memory or use fewer loader workers, and start again") from error
+        raise
