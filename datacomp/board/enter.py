@@ -1,0 +1,135 @@
+"""The entry stage: finished runs with their results in, an entry out."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from datacomp import digest
+from datacomp.artifacts import results as results_files
+from datacomp.artifacts.entry import FORMAT, Entry, SeedRun
+from datacomp.artifacts.results import Results
+from datacomp.artifacts.run import Run
+from datacomp.board import averages
+from datacomp.declared import pool as pools
+from datacomp.declared import scale as scales
+from datacomp.declared.scale import Scale
+from datacomp.declared.suite import Suite
+from datacomp.declared.track import Track
+from datacomp.errors import EntryError
+
+
+class About(NamedTuple):
+    """What only people can say of an entry."""
+
+    method: str
+    author: str  # who proposed the list
+    run_by: str = ""  # who ran it; the author where nothing is said
+    description: str = ""
+    links: tuple[str, ...] = ()
+
+
+def enter(runs: Sequence[Run], suite: Suite, track: Track, about: About) -> Entry:
+    """Join runs of one list, which differ by their seeds, into an entry.
+
+    Raises EntryError where they are of several lists or scales, or break a rule of the track.
+    """
+    scale = scales.load(runs[0].record.inputs.scale)
+    seeds = tuple(_seed_run(run, suite) for run in runs)
+    first = seeds[0].sources[0]
+    entry = Entry.model_validate(
+        {
+            "format": FORMAT,
+            "track": track.name,
+            "rules_sha256": track.digest(),
+            "scale": scale.name,
+            "recipe_sha256": runs[0].record.inputs.recipe_sha256,
+            "suite": suite.spec.name,
+            "suite_version": suite.spec.version,
+            "suite_sha256": suite.digest(),
+            "division": runs[0].record.inputs.division,
+            "method": about.method,
+            "description": about.description,
+            "proposed_by": about.author,
+            "run_by": about.run_by or about.author,
+            "links": about.links,
+            "pool": first.pool,
+            "pool_uids_sha256": first.pool_uids_sha256,
+            "external_resources": tuple(sorted({resource for seed in seeds for source in seed.sources for resource in source.subset.external_resources})),
+            "marks": (),
+            "runs": seeds,
+            "aggregates": averages.aggregates(suite, [seed.tasks for seed in seeds]),
+        }
+    )
+    if problems := broken_rules(entry, scale, track):
+        raise EntryError(problems[0], repair="see tracks/rules/ and leaderboard/RULES.md")
+    return entry.model_copy(update={"marks": marks(entry, scale, suite)})
+
+
+def _seed_run(run: Run, suite: Suite) -> SeedRun:
+    path = results_files.path_in(run.path, suite.spec.name)
+    if not path.is_file():
+        raise EntryError(f"{run.path} has no results under suite {suite.spec.name}", repair=f"datacomp evaluate --run {run.path} --suite {suite.spec.name}")
+    found = Results.read(path)
+    record = run.record
+    if found.weights_sha256 != record.checkpoints[-1].sha256:
+        raise EntryError(f"{path} holds results of another checkpoint", repair=f"remove it, then: datacomp evaluate --run {run.path} --suite {suite.spec.name}")
+    return SeedRun(
+        seed=record.inputs.seed,
+        run_sha256=run.digest,
+        results_sha256=digest.of_file(path),
+        weights_sha256=found.weights_sha256,
+        samples_seen=record.samples_seen,
+        corrupt_samples=record.corrupt_samples,
+        sources=record.inputs.sources,
+        code=record.code,
+        packages=record.packages,
+        device=record.device,
+        tasks=found.tasks,
+    )
+
+
+def broken_rules(entry: Entry, scale: Scale, track: Track) -> list[str]:
+    """What in an entry is against its track or its scale, in words; empty when nothing is."""
+    found = []
+    seeds = [run.seed for run in entry.runs]
+    if len(set(seeds)) != len(seeds):
+        found.append(f"two runs of the entry have the same seed: {', '.join(map(str, seeds))}")
+    if len({tuple(source.shards_sha256 for source in run.sources) for run in entry.runs}) > 1:
+        found.append("the entry's runs were trained on different shards")
+    expected = scale.budget.samples_seen
+    found += [
+        f"the run with seed {run.seed} saw {run.samples_seen:,} samples, scale {scale.name} has {expected:,}"
+        for run in entry.runs
+        if run.samples_seen != expected
+    ]
+    if track.uids_from_pool_only:
+        found.extend(_outside_pool(entry, scale))
+    return found
+
+
+def _outside_pool(entry: Entry, scale: Scale) -> list[str]:
+    found = []
+    expected = pools.load(scale.pool).uids_sha256
+    if expected and entry.pool_uids_sha256 != expected:
+        found.append(f"the list was made from pool {entry.pool!r} ({entry.pool_uids_sha256[:12]}…), not from {scale.pool} ({expected[:12]}…)")
+    foreign = sum(source.missing_samples.get("not in the pool", 0) for source in entry.runs[0].sources)
+    if foreign:
+        found.append(f"{foreign:,} uids of the list are not in the pool")
+    if len(entry.runs[0].sources) != 1:
+        found.append(f"track {entry.track} takes one list, this entry has {len(entry.runs[0].sources)} sources")
+    return found
+
+
+def marks(entry: Entry, scale: Scale, suite: Suite) -> tuple[str, ...]:
+    """What a reader must know before comparing this entry with others."""
+    sources = entry.runs[0].sources
+    reasons = [f"no valid entry: {source.subset.ineligible}" for source in sources if source.subset.ineligible]
+    missing = sum(sum(source.missing_samples.values()) for source in sources)
+    said = {
+        "draft scale": scale.status == "draft",
+        "draft suite": suite.spec.status == "draft",
+        "for tests only": not scale.board,
+        "open division": entry.division == "open",
+        "single seed": len(entry.runs) == 1,
+        f"{missing:,} samples missing": missing > 0,
+    }
+    return (*reasons, *(mark for mark, holds in said.items() if holds))

@@ -1,0 +1,82 @@
+"""Entries, read from a folder and put in order: one table for each track, division, scale and suite version."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from datacomp.artifacts.entry import Entry
+from datacomp.board import averages, verify
+from datacomp.errors import DatacompError
+
+_PLAIN_NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*/)*[A-Za-z0-9][A-Za-z0-9._-]*\.json")  # it becomes a file's name and part of an address
+
+
+class Listed(NamedTuple):
+    """An entry on the board."""
+
+    slug: str  # its file's name without the ending, unique on a board
+    entry: Entry
+
+
+class Table(NamedTuple):
+    """Entries that can be compared with each other, the best first."""
+
+    track: str
+    division: str
+    scale: str
+    suite: str
+    suite_version: int
+    listed: tuple[Listed, ...]
+
+
+class Board(NamedTuple):
+    """All tables, and why some files are in none."""
+
+    tables: tuple[Table, ...]
+    left_out: tuple[tuple[str, str], ...]  # file, reason
+
+
+def read(folder: Path) -> Board:
+    """Read every entry below a folder; one that does not hold is left out, with the reason."""
+    listed: dict[str, Listed] = {}
+    left_out = []
+    for path in sorted(folder.rglob("*.json")):
+        name = path.relative_to(folder).as_posix()
+        slug = name.removesuffix(".json").replace("/", "-")
+        entry, problem = _entry(path, name)
+        if entry is None:
+            left_out.append((name, problem))
+        elif slug.casefold() in listed:
+            left_out.append((name, "another entry's file has the same name on the page; rename this one"))
+        else:
+            listed[slug.casefold()] = Listed(slug, entry)
+    return Board(_tables(list(listed.values())), tuple(left_out))
+
+
+def _entry(path: Path, name: str) -> tuple[Entry | None, str]:
+    """Read the entry of a file, or say why it has no place on a board."""
+    if not _PLAIN_NAME.fullmatch(name):
+        return None, "its name holds more than letters, digits, dots, underscores and hyphens"
+    if path.is_symlink() or not path.is_file():
+        return None, "it is no regular file"  # a link could lead anywhere, also to something without an end
+    try:
+        entry = Entry.read(path)
+        problems = [f"{check.name}: {check.problem}" for check in verify.check(entry) if check.problem]
+    except DatacompError as error:
+        return None, str(error).replace(str(path), name)  # the page says the same wherever the folder lies
+    if "for tests only" in entry.marks:
+        problems.append(f"scale {entry.scale} is for tests only")
+    return (None, problems[0]) if problems else (entry, "")
+
+
+def _tables(listed: list[Listed]) -> tuple[Table, ...]:
+    groups: dict[tuple[str, str, str, str, int], list[Listed]] = {}
+    for found in listed:
+        entry = found.entry
+        groups.setdefault((entry.track, entry.division, entry.scale, entry.suite, entry.suite_version), []).append(found)
+    return tuple(Table(*key, tuple(sorted(group, key=_rank))) for key, group in sorted(groups.items()))
+
+
+def _rank(listed: Listed) -> tuple[float, str]:
+    """Best average first; of equals the one whose name comes first."""
+    return -listed.entry.aggregates[averages.AVERAGE].value, listed.slug

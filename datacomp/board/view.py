@@ -1,0 +1,241 @@
+"""What the page shows, as plain values: every number formatted, every place on a line computed, nothing written."""
+
+import re
+import shlex
+from typing import NamedTuple
+
+from datacomp.artifacts.entry import Aggregate, Entry
+from datacomp.artifacts.run import Source
+from datacomp.board import averages, verify
+from datacomp.board.rank import Listed, Table
+from datacomp.declared import pool as pools
+from datacomp.declared import scale as scales
+from datacomp.declared import suite as suites
+from datacomp.declared import track as tracks
+from datacomp.declared.pool import PoolSpec
+from datacomp.declared.scale import Scale
+from datacomp.declared.suite import Group, Suite, Task
+from datacomp.declared.track import Track
+
+_NO_ENTRY = "no valid entry"
+_OF_TABLE = ("draft scale", "draft suite", "open division")  # follow from what a whole table shares, so they stand above it
+_ORACLE = "oracle"
+_PLAIN_NAME = re.compile(r"[a-z][a-z0-9_]*")  # a filter or an option that may stand in a command as it is
+
+
+class Whisker(NamedTuple):
+    """Where a value and the ends of its error lie on a line, in percent of its width."""
+
+    low: str
+    at: str
+    high: str
+
+
+class Row(NamedTuple):
+    """One entry in a table."""
+
+    place: int  # among all, references too: the order that the rank column restores
+    rank: str  # among valid entries; empty for a reference
+    slug: str
+    entry: Entry
+    samples: int
+    average: Aggregate
+    whisker: Whisker
+    groups: tuple[Aggregate, ...]
+    badges: tuple[str, ...]
+    reference: str  # why it is no valid entry; empty for one that is
+
+
+class Section(NamedTuple):
+    """One table with everything around it."""
+
+    key: str
+    table: Table
+    track: Track
+    scale: Scale
+    suite: Suite
+    pool: PoolSpec
+    marks: tuple[str, ...]
+    rows: tuple[Row, ...]
+    best: tuple[str, ...]  # the highest value of each column among valid entries, as shown: the average, then the groups
+    span: tuple[float, float]  # what the lines beside the averages reach from and to
+
+
+class Bar(NamedTuple):
+    """From chance to the value on a line from 0 to 1, in percent of its width."""
+
+    chance: str
+    start: str
+    width: str
+    low: str
+    spread: str  # the error's width, both sides
+    below: bool  # worse than guessing
+
+
+class TaskRow(NamedTuple):
+    """One task of an entry."""
+
+    task: Task
+    groups: tuple[str, ...]
+    aggregate: Aggregate
+    per_seed: tuple[float, ...]
+    bar: Bar
+
+
+class EntryView(NamedTuple):
+    """One entry's own page."""
+
+    listed: Listed
+    section: Section
+    row: Row
+    trust: str
+    marks: tuple[tuple[str, str], ...]  # the mark, and what it means
+    aggregates: tuple[tuple[str, Aggregate], ...]
+    tasks: tuple[TaskRow, ...]
+    sources: tuple[Source, ...]
+    commands: str
+
+
+def percent(share: float) -> str:
+    """Write a share in percent, as the board prints it."""
+    return f"{100 * share:.1f}"
+
+
+def section(table: Table) -> Section:
+    """Join a table with its records, its rows and the span of its lines."""
+    scale, suite = scales.load(table.scale), suites.load(table.suite)
+    means = [listed.entry.aggregates[averages.AVERAGE] for listed in table.listed]
+    span = _span(means)
+    rows, rank = [], 0
+    for place, (listed, mean) in enumerate(zip(table.listed, means, strict=True), 1):
+        reference = _reference(listed.entry)
+        rank += not reference
+        rows.append(_row(listed, suite.spec.groups, place, "" if reference else str(rank), whisker(mean, span)))
+    valid = [row for row in rows if not row.reference]
+    columns = zip(*((row.average, *row.groups) for row in valid), strict=True)
+    return Section(
+        key=f"{table.track}-{table.division}-{table.scale}-{table.suite}-v{table.suite_version}",
+        table=table,
+        track=tracks.load(table.track),
+        scale=scale,
+        suite=suite,
+        pool=pools.load(scale.pool),
+        marks=tuple(mark for mark in table.listed[0].entry.marks if mark in _OF_TABLE),
+        rows=tuple(rows),
+        best=tuple(percent(max(mean.value for mean in column)) for column in columns) if len(valid) > 1 else (),
+        span=span,
+    )
+
+
+def _row(listed: Listed, groups: tuple[Group, ...], place: int, rank: str, line: Whisker) -> Row:
+    entry = listed.entry
+    return Row(
+        place=place,
+        rank=rank,
+        slug=listed.slug,
+        entry=entry,
+        samples=sum(source.subset.samples for source in entry.runs[0].sources),
+        average=entry.aggregates[averages.AVERAGE],
+        whisker=line,
+        groups=tuple(entry.aggregates[group.name] for group in groups),
+        badges=tuple(mark for mark in entry.marks if mark not in _OF_TABLE and not mark.startswith(_NO_ENTRY)),
+        reference=_reference(entry),
+    )
+
+
+def _reference(entry: Entry) -> str:
+    return next((mark for mark in entry.marks if mark.startswith(_NO_ENTRY)), "")
+
+
+def _span(means: list[Aggregate]) -> tuple[float, float]:
+    """Reach from the lowest to the highest end of an error, widened to whole percent so that it can be printed."""
+    low, high = min(mean.value - mean.standard_error for mean in means), max(mean.value + mean.standard_error for mean in means)
+    return max(0.0, (100 * low // 1 - 1) / 100), min(1.0, (100 * high // 1 + 2) / 100)
+
+
+def whisker(mean: Aggregate, span: tuple[float, float]) -> Whisker:
+    """Lay one average on its table's span."""
+    low, high = span
+    ends = (mean.value - mean.standard_error, mean.value, mean.value + mean.standard_error)
+    return Whisker(*(_place((value - low) / (high - low)) for value in ends))
+
+
+def _place(share: float) -> str:
+    return f"{100 * min(max(share, 0.0), 1.0):.2f}"
+
+
+def bar(mean: Aggregate, chance: float) -> Bar:
+    """Draw one task: what lies between guessing and the value."""
+    low, high = max(mean.value - mean.standard_error, 0.0), min(mean.value + mean.standard_error, 1.0)
+    return Bar(_place(chance), _place(min(chance, mean.value)), _place(abs(mean.value - chance)), _place(low), _place(high - low), mean.value < chance)
+
+
+def entry_view(found: Section, place: int) -> EntryView:
+    """Collect what one entry's own page shows."""
+    listed, row = found.table.listed[place], found.rows[place]
+    entry, suite = listed.entry, found.suite
+    seeds = [run.tasks for run in entry.runs]
+    tasks = []
+    for task in suite.tasks:
+        mean = averages.task_aggregate(suite, task.name, seeds)
+        titles = tuple(group.title for group in suite.spec.groups if task.name in group.tasks)
+        tasks.append(TaskRow(task, titles, mean, tuple(averages.main_metric(suite, task.name, results)[0] for results in seeds), bar(mean, task.chance)))
+    return EntryView(
+        listed=listed,
+        section=found,
+        row=row,
+        trust=verify.SELF_REPORTED,  # the board sees entries only, never the runs behind them
+        marks=tuple((mark, meaning(mark)) for mark in entry.marks),
+        aggregates=(("Average", row.average), *((group.title, mean) for group, mean in zip(suite.spec.groups, row.groups, strict=True))),
+        tasks=tuple(tasks),
+        sources=entry.runs[0].sources,
+        commands=commands(entry, found.pool),
+    )
+
+
+def meaning(mark: str) -> str:
+    """Say a mark in words."""
+    said = {
+        "draft scale": "The scale's recipe is not frozen yet. Should it change, these numbers compare with none that come after.",
+        "draft suite": "The suite's tasks are not frozen yet. Should they change, these numbers compare with none that come after.",
+        "for tests only": "The scale is for trying the program, not for results.",
+        "open division": "Training differs from the scale's recipe. Compare within the open division only.",
+        "single seed": "Trained once. The standard errors hold the error from the test samples only, not how much training runs differ.",
+    }
+    if mark.startswith(_NO_ENTRY):
+        return f"Shown as a reference and not ranked: {mark.removeprefix(_NO_ENTRY).lstrip(': ')}."
+    if mark.endswith("samples missing"):
+        return f"{mark.removesuffix(' missing')} of the list were not found in the pool's shards, so the list was trained on without them."
+    return said.get(mark, mark)
+
+
+def commands(entry: Entry, pool: PoolSpec) -> str:
+    """Say what to type to do it again. Names from the entry are quoted for the shell: readers will paste this."""
+    lines = [f"datacomp pool {'make' if pool.origin.kind == 'generated' else 'download'} {pool.name} --out POOL"]
+    sources = entry.runs[0].sources
+    if len(sources) == 1:
+        lines.append(_filter_command(sources[0]))
+    else:
+        lines += [f"# list {place} of {len(sources)}, sha256 of its uids {source.subset.uids_sha256}" for place, source in enumerate(sources, 1)]
+    about = f"--method {shlex.quote(entry.method)} --author {shlex.quote(entry.proposed_by)}"
+    seeds = " ".join(f"--seed {run.seed}" for run in entry.runs)
+    run = f"datacomp run --track {entry.track} --scale {entry.scale} --suite {entry.suite} --pool POOL --subset LIST.npy"
+    lines.append(f"{run} \\\n    {about} \\\n    {seeds} --out RUN")
+    return "\n".join(lines)
+
+
+def _filter_command(source: Source) -> str:
+    found = source.subset
+    name = found.filter.partition("[")[0]  # what a filter adds in brackets follows from its options
+    if found.filter == _ORACLE:
+        return "datacomp pool oracle --pool POOL --out LIST.npy"
+    if not _PLAIN_NAME.fullmatch(name) or not all(_PLAIN_NAME.fullmatch(option) for option in found.options):
+        return f"# LIST.npy: the author's list, sha256 of its uids {found.uids_sha256}"
+    return f"datacomp filter {name} --pool POOL{''.join(map(_option, sorted(found.options.items())))} --out LIST.npy"
+
+
+def _option(given: tuple[str, float | str | bool]) -> str:
+    name, value = given[0].replace("_", "-"), given[1]
+    if isinstance(value, bool):
+        return f" --{name}" if value else ""
+    return f" --{name}={shlex.quote(str(value))}"

@@ -1,0 +1,146 @@
+"""What several tests need: a factory of entries that hold, a small pool, a tiny scale, shards."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from datacomp.artifacts.entry import FORMAT, Entry, SeedRun
+from datacomp.artifacts.pool import Pool
+from datacomp.artifacts.results import TaskResult
+from datacomp.artifacts.run import Code, Source
+from datacomp.artifacts.shards import Reachable, ShardSet
+from datacomp.artifacts.subset import SubsetRecord
+from datacomp.board import averages, enter
+from datacomp.declared import pool as pools
+from datacomp.declared import scale as scales
+from datacomp.declared import suite as suites
+from datacomp.declared import track as tracks
+from datacomp.declared.suite import Suite, Task
+from datacomp.filters.apply import apply
+from datacomp.pool import synthetic
+from datacomp.reshard.run import reshard
+
+MakeEntry = Callable[..., Entry]
+
+
+@pytest.fixture
+def make_entry() -> MakeEntry:
+    """Make an entry of track filtering, scale nano and suite nano that every check of the board accepts.
+
+    `level` is the share of correct answers in every task, a number or one for each task by name, rounded to whole samples;
+    seed k gets k samples more, so that seeds differ. `subset` overrides fields of the list's record, `source` those of the
+    training source, every other keyword those of the entry itself (which may then no longer hold).
+    """
+    return _entry
+
+
+def _entry(method="top 30 %", seeds=(0,), level=0.5, *, subset=None, source=None, track="filtering", scale="nano", **overrides: Any) -> Entry:
+    rules, recipe = tracks.load(track), scales.load(scale)
+    suite = suites.load("nano")
+    trained_on = _source(pools.load(recipe.pool), subset or {}, source or {})
+    runs = tuple(_run(seed, suite, level, trained_on, recipe.budget.samples_seen) for seed in seeds)
+    entry = Entry.model_validate(
+        {
+            "format": FORMAT,
+            "track": rules.name,
+            "rules_sha256": rules.digest(),
+            "scale": recipe.name,
+            "recipe_sha256": recipe.digest(),
+            "suite": suite.spec.name,
+            "suite_version": suite.spec.version,
+            "suite_sha256": suite.digest(),
+            "division": "closed",
+            "method": method,
+            "description": "",
+            "proposed_by": "somebody",
+            "run_by": "somebody",
+            "links": (),
+            "pool": trained_on.pool,
+            "pool_uids_sha256": trained_on.pool_uids_sha256,
+            "external_resources": (),
+            "marks": (),
+            "runs": runs,
+            "aggregates": averages.aggregates(suite, [run.tasks for run in runs]),
+        }
+        | overrides
+    )
+    return entry if "marks" in overrides else entry.model_copy(update={"marks": enter.marks(entry, recipe, suite)})
+
+
+def _source(pool: pools.PoolSpec, subset: dict[str, Any], source: dict[str, Any]) -> Source:
+    pool_sha256 = pool.uids_sha256 or "a" * 64
+    listed = {
+        "uids_sha256": "b" * 64,
+        "samples": 30_720,
+        "distinct_samples": 30_720,
+        "pool_uids_sha256": pool_sha256,
+        "filter": "clip_score",
+        "options": {"fraction": 0.3},
+    }
+    record = SubsetRecord.model_validate(listed | subset)
+    return Source.model_validate(
+        {
+            "name": "list",
+            "weight": 1.0,
+            "samples": record.samples,
+            "shards_sha256": "c" * 64,
+            "subset": record,
+            "pool": pool.name,
+            "pool_uids_sha256": pool_sha256,
+            "effective_pool": Reachable(samples=pool.samples, uids_sha256="d" * 64),
+            "missing_samples": {},
+        }
+        | source
+    )
+
+
+def _run(seed: int, suite: Suite, level: float | dict[str, float], source: Source, samples_seen: int) -> SeedRun:
+    return SeedRun(
+        seed=seed,
+        run_sha256=f"{seed:064x}",
+        results_sha256=f"{seed + 1:064x}",
+        weights_sha256=f"{seed + 2:064x}",
+        samples_seen=samples_seen,
+        corrupt_samples=0,
+        sources=(source,),
+        code=Code(version="0.1.0", sha256="e" * 64),
+        packages={"numpy": "2.3.5", "torch": "2.11.0"},
+        device="cpu",
+        tasks=tuple(_result(task, (level[task.name] if isinstance(level, dict) else level), seed) for task in suite.tasks),
+    )
+
+
+def _result(task: Task, level: float, more: int) -> TaskResult:
+    acc1 = min(round(level * task.samples) + more, task.samples) / task.samples
+    metrics = {"acc1": acc1, "acc5": None, "mean_per_class_recall": acc1}
+    error = (acc1 * (1 - acc1) / task.samples) ** 0.5
+    errors = {"acc1": error, "mean_per_class_recall": error}
+    return TaskResult(task=task.name, samples=task.samples, data_sha256=task.data.content_sha256, metrics=metrics, standard_errors=errors)
+
+
+@pytest.fixture(scope="session")
+def small_pool(tmp_path_factory) -> Pool:
+    """A generated pool of 600 samples, with scores and features; tests read it and never write to it."""
+    return synthetic.make(pools.load("nano"), tmp_path_factory.mktemp("pool") / "small", samples=600, workers=1)
+
+
+@pytest.fixture(scope="session")
+def tiny_scale() -> scales.Scale:
+    """Scale smoke cut down to six steps of 32 samples, so that a training run takes a second."""
+    smoke = scales.load("smoke")
+    return smoke.model_copy(
+        update={
+            "budget": scales.Budget(steps=6, global_batch_samples=32, samples_seen=192, checkpoints=3),
+            "sampling": smoke.sampling.model_copy(update={"shard_samples": 50, "shuffle_block_shards": 3}),
+            "optimizer": smoke.optimizer.model_copy(update={"warmup_steps": 2}),
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def small_shards(small_pool, tiny_scale, tmp_path_factory) -> ShardSet:
+    """A third of the small pool, resharded for the tiny scale."""
+    folder = tmp_path_factory.mktemp("shards")
+    subset = apply("random", {"fraction": 0.35}, small_pool, folder / "list.npy")
+    return reshard(small_pool, subset, folder / "shards", shard_samples=tiny_scale.sampling.shard_samples)

@@ -1,0 +1,231 @@
+"""The board in a real browser, Debian's chromium: hostile names harm nobody, sorting works, phones need no sideways scrolling, nothing leaves the page."""
+
+import os
+import shutil
+from contextlib import contextmanager
+from threading import Thread
+
+import pytest
+
+from datacomp.board import page, serve
+
+pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore::DeprecationWarning:playwright")]
+
+ATTACK = "<script>window.harmed = 1; alert(1)</script>"
+IMAGE = '"><img src="https://example.org/x.png" onerror="window.harmed = 1">'
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-quic", "--no-first-run", "--disable-component-update", "--disable-sync"]
+
+
+def lacking(what):
+    if os.environ.get("DATACOMP_NO_SKIP") == "1":
+        pytest.fail(f"{what}, and DATACOMP_NO_SKIP=1 forbids to skip")
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    program = shutil.which("chromium")
+    if program is None:
+        lacking("Debian's chromium is not installed: apt-get install chromium")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        lacking("the Python package playwright is not installed: it is in the dev extra")
+    with sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=program, args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def out(make_entry, tmp_path):
+    entries = tmp_path / "entries"
+    for number in range(6):
+        make_entry(f"method {number}", seeds=tuple(range(1 + number % 3)), level=0.3 + 0.05 * number, proposed_by="Ada").write(entries / f"{number}.json")
+    make_entry("oracle", level=0.9, subset={"ineligible": "made from the pool's truth"}).write(entries / "oracle.json")
+    make_entry(ATTACK, level=0.2, proposed_by=IMAGE, description=ATTACK + IMAGE, external_resources=(ATTACK,)).write(entries / "attack.json")
+    make_entry("x" * 100, level=0.25, proposed_by="y" * 100, run_by="z" * 100, links=("https://example.org/" + "w" * 400,)).write(entries / "long.json")
+    (entries / "broken.json").write_text("{")
+    page.build(entries, tmp_path / "out")
+    return tmp_path / "out"
+
+
+@pytest.fixture(params=["file", "served"])
+def address(request, out):
+    if request.param == "file":
+        yield out.as_uri()
+        return
+    running = serve.server(out.parent / "entries", out, 0)
+    thread = Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://{serve.HOST}:{running.server_port}"
+    running.shutdown()
+    thread.join()
+    running.server_close()
+
+
+class Watched:
+    """A page and everything that happened on it."""
+
+    def __init__(self, opened):
+        self.page = opened
+        self.dialogs, self.messages, self.requests = [], [], []
+        opened.on("dialog", self._dialog)
+        opened.on("console", lambda message: self.messages.append(message.text))
+        opened.on("pageerror", lambda error: self.messages.append(str(error)))
+        opened.on("request", lambda request: self.requests.append(request.url))
+
+    def _dialog(self, dialog):
+        self.dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    def methods(self):
+        return self.page.locator("section.board tbody th.method a").all_inner_texts()
+
+    def goto(self, address, until="load"):
+        self.page.goto(address, wait_until=until)
+
+
+@contextmanager
+def watching(browser, **options):
+    context = browser.new_context(**options)
+    try:
+        yield Watched(context.new_page())
+    finally:
+        context.close()
+
+
+@pytest.mark.parametrize("name", ["index.html", "entries/attack.html", "entries/oracle.html", "entries/long.html"])
+def test_a_hostile_entry_harms_nobody_and_nothing_leaves_the_page(browser, address, name):
+    with watching(browser) as seen:
+        seen.goto(f"{address}/{name}", until="networkidle")
+        assert seen.page.evaluate("typeof window.harmed") == "undefined"
+        assert seen.dialogs == []
+        assert seen.messages == []  # a breach of the policy would be one
+        assert [url for url in seen.requests if not url.startswith(address + "/")] == []
+        assert seen.page.evaluate("document.documentElement.className") == "scripted"
+        assert seen.page.evaluate("getComputedStyle(document.querySelector('.skip')).position") == "absolute"  # the style is there
+
+
+def test_the_policy_stops_what_escaping_would_have_let_through(browser, address, out):
+    index = out / "index.html"
+    broken = index.read_text().replace("<h1>", f'{ATTACK}<img src="https://example.org/x.png"><h1>')
+    (out / "broken.html").write_text(broken)
+    with watching(browser) as seen:
+        seen.goto(f"{address}/broken.html", until="networkidle")
+        assert seen.page.evaluate("typeof window.harmed") == "undefined"
+        assert seen.dialogs == []
+        stopped = [message for message in seen.messages if "Content Security Policy" in message]
+        assert {directive for directive in ("script-src", "img-src") if any(directive in message for message in stopped)} == {"script-src", "img-src"}
+
+
+def test_the_watch_would_notice_harm(browser, address, out):
+    broken = (out / "index.html").read_text().replace('http-equiv="Content-Security-Policy"', "").replace("<h1>", f"{ATTACK}<h1>")
+    (out / "broken.html").write_text(broken)
+    with watching(browser) as seen:
+        seen.goto(f"{address}/broken.html", until="networkidle")
+        served = address.startswith("http")  # there the policy comes with the answer too
+        assert (seen.page.evaluate("typeof window.harmed"), seen.dialogs) == (("undefined", []) if served else ("number", ["1"]))
+
+
+def test_a_column_sorts_by_click_and_by_keyboard(browser, address):
+    with watching(browser) as seen:
+        seen.goto(f"{address}/index.html")
+        before = seen.methods()
+        average = seen.page.locator("th.average")
+        average.get_by_role("button").click()
+        assert (seen.methods(), average.get_attribute("aria-sort")) == (before, "descending")
+        average.get_by_role("button").click()
+        assert (seen.methods(), average.get_attribute("aria-sort")) == (before[::-1], "ascending")
+        seen.page.locator("th[data-kind=text] button").first.press("Enter")
+        assert seen.methods() == sorted(before, key=str.lower)
+        assert average.get_attribute("aria-sort") is None
+        seen.page.locator("thead th.rank button").press("Space")
+        assert seen.methods() == before
+
+
+def test_the_box_leaves_the_rows_that_match(browser, address):
+    with watching(browser) as seen:
+        seen.goto(f"{address}/index.html")
+        rows = seen.page.locator("section.board tbody tr:visible")
+        seen.page.get_by_label("Find a method or an author").fill("ada METHOD 3")
+        assert rows.locator("th.method a").all_inner_texts() == ["method 3"]
+        assert seen.page.locator("#found").inner_text() == "1 of 9"
+        seen.page.get_by_label("Find a method or an author").fill("nobody of that name")
+        assert rows.count() == 0
+        assert seen.page.get_by_text("No entry of this table matches.").is_visible()
+        seen.page.get_by_label("Find a method or an author").fill("")
+        assert rows.count() == 9
+
+
+def test_without_javascript_everything_is_there_and_no_control_is_dead(browser, address):
+    with watching(browser, java_script_enabled=False) as seen:
+        seen.goto(f"{address}/index.html")
+        assert seen.page.locator("section.board tbody tr:visible").count() == 9
+        assert seen.page.locator("button:visible, input:visible").count() == 0
+        seen.page.locator("th.method a").first.click()
+        assert seen.page.locator("table.tasks tbody tr:visible").count() == 7
+
+
+@pytest.mark.parametrize("script", [True, False])
+@pytest.mark.parametrize("width", [320, 390, 768, 1024, 1280])
+def test_no_page_scrolls_sideways(browser, address, width, script):
+    with watching(browser, viewport={"width": width, "height": 844}, java_script_enabled=script) as seen:
+        for name in ("index.html", "entries/attack.html", "entries/long.html", "entries/2.html"):
+            seen.goto(f"{address}/{name}")
+            assert seen.page.evaluate("document.scrollingElement.scrollWidth - innerWidth") <= 0, name
+
+
+def test_the_head_of_a_long_table_stays_in_sight(browser, address):
+    with watching(browser, viewport={"width": 1280, "height": 300}) as seen:
+        seen.goto(f"{address}/index.html")
+        seen.page.locator("section.board tbody tr").nth(7).scroll_into_view_if_needed()
+        assert seen.page.locator("th.average").bounding_box()["y"] == pytest.approx(0, abs=2)
+
+
+def test_the_first_key_press_offers_to_skip_to_the_content(browser, address):
+    with watching(browser) as seen:
+        seen.goto(f"{address}/index.html")
+        seen.page.keyboard.press("Tab")
+        assert seen.page.evaluate("document.activeElement.textContent") == "Skip to the content"
+        seen.page.keyboard.press("Enter")
+        assert seen.page.evaluate("document.activeElement.id") == "main"
+
+
+# WCAG 2: at least 4.5 to 1 between letters and what is behind them. A canvas turns any CSS colour into numbers.
+CONTRAST = """() => {
+  const canvas = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true});
+  const numbers = (color) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = color;
+    canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const linear = (value) => value <= .04045 ? value / 12.92 : ((value + .055) / 1.055) ** 2.4;
+  const light = ([red, green, blue]) => .2126 * linear(red / 255) + .7152 * linear(green / 255) + .0722 * linear(blue / 255);
+  const behind = (element) => {
+    for (; element; element = element.parentElement) {
+      const color = numbers(getComputedStyle(element).backgroundColor);
+      if (color[3] === 255) return color;
+    }
+    return [255, 255, 255];
+  };
+  const low = [];
+  for (const element of document.querySelectorAll('body *')) {
+    const words = [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+    if (!words || !element.checkVisibility()) continue;
+    const [dark, bright] = [light(numbers(getComputedStyle(element).color)), light(behind(element))].sort((a, b) => a - b);
+    if ((bright + .05) / (dark + .05) < 4.5) low.push(`${element.className}: ${element.textContent.slice(0, 40)}`);
+  }
+  return low;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_words_stand_out_from_their_ground(browser, address, scheme):
+    with watching(browser, color_scheme=scheme) as seen:
+        for name in ("index.html", "entries/2.html", "entries/oracle.html"):
+            seen.goto(f"{address}/{name}")
+            assert seen.page.evaluate(CONTRAST) == []
+        seen.page.evaluate("document.documentElement.style.setProperty('--ink', 'var(--ground)')")
+        assert seen.page.evaluate(CONTRAST) != []
