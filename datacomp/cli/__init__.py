@@ -1,0 +1,38 @@
+"""The command line: a skin. Each command parses, calls one function and prints; a known error is one line and exit code 1."""
+
+import sys
+from typing import NoReturn
+
+import typer
+
+from datacomp.cli import board, enter, evaluate, filtering, pool, run, subset, train
+from datacomp.errors import DatacompError
+
+app = typer.Typer(
+    name="datacomp",
+    help="The benchmark for datasets: a list of sample uids becomes a leaderboard entry.",
+    epilog="Begin with: datacomp demo --out build/demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for group in (pool, filtering, subset, train, evaluate, enter, board, run):
+    group.register(app)
+
+
+def main() -> None:
+    """Run the command; what users can cause ends in one line, never in a traceback."""
+    try:
+        app()
+    except DatacompError as error:
+        _fail(str(error))
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        _fail(f"{place}{error.strerror or error}. Repair: check that the place exists, is writable and has room, or choose another.")
+
+
+def _fail(message: str) -> NoReturn:
+    printable = "".join(character if character.isprintable() else "?" for character in message)  # names may come from untrusted files
+    print(f"datacomp: {printable}", file=sys.stderr)  # noqa: T201
+    sys.exit(1)

@@ -1,0 +1,25 @@
+"""Options that several commands share, each with its help."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Pool = Annotated[Path, typer.Option("--pool", help="Folder of the pool.", show_default=False)]
+Out = Annotated[Path, typer.Option("--out", help="Where the result goes.", show_default=False)]
+SubsetFile = Annotated[Path, typer.Option("--subset", help="A list of uids, .npy.", show_default=False)]
+Scale = Annotated[str, typer.Option("--scale", help="A scale of tracks/scales/: smoke, nano, micro, small, medium, large, xlarge.", show_default=False)]
+Suite = Annotated[str, typer.Option("--suite", help="A suite of eval_suite/suites/.")]
+Data = Annotated[Path | None, typer.Option("--data", help="Folder of the test sets; by default a cache that is filled on first use.", show_default=False)]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of the initial weights and of the order of samples.")]
+Seeds = Annotated[list[int] | None, typer.Option("--seed", help="A training run for each seed given; 0 if none is.", show_default=False)]
+Threads = Annotated[int | None, typer.Option("--threads", help="Threads to compute with; by default the cores that the loader leaves.", show_default=False)]
+Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda or cuda:N; by default the first GPU there is.", show_default=False)]
+AllowMissing = Annotated[float, typer.Option("--allow-missing", help="Share of the list that may be missing from the pool's tars.")]
+Method = Annotated[str, typer.Option("--method", help="The method's name as the board shows it.", show_default=False)]
+Author = Annotated[str, typer.Option("--author", help="Who proposes the list.", show_default=False)]
+RunBy = Annotated[str, typer.Option("--run-by", help="Who ran it, if somebody else.", show_default=False)]
+Description = Annotated[str, typer.Option("--description", help="A few sentences on the method.", show_default=False)]
+Links = Annotated[list[str] | None, typer.Option("--link", help="An address to read more; may be given several times.", show_default=False)]
+Track = Annotated[str, typer.Option("--track", help="A track of tracks/rules/: filtering, byod.")]
+EXAMPLE = "Example: "

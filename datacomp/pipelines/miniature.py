@@ -1,0 +1,105 @@
+"""What the generated world needs besides its pool: test sets, the oracle's list, and the reference networks behind its scores.
+
+`python -m datacomp.pipelines.miniature OUT` trains the reference networks again (about eight minutes on two cores).
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from datacomp import progress, tables, uids
+from datacomp.artifacts import subset as subsets
+from datacomp.artifacts.pool import Pool
+from datacomp.artifacts.subset import Subset
+from datacomp.declared import pool as pools
+from datacomp.declared import scale as scales
+from datacomp.declared.asset import cache_folder
+from datacomp.declared.suite import Suite, Task
+from datacomp.errors import PoolError
+from datacomp.evaluate import sets
+from datacomp.filters.apply import apply
+from datacomp.network import load
+from datacomp.pool import draw, synthetic, world
+from datacomp.reshard.run import reshard
+from datacomp.train.run import train
+
+ORACLE = "oracle"
+REFERENCE_STEPS = {"b32": 400, "l14": 4000}  # the weaker and the stronger network
+_REFERENCE_WORLD_SEED = 7  # far from every pool's and every test set's
+_REFERENCE_SAMPLES = 204_800
+
+
+def make_test_sets(suite: Suite, data: Path) -> Path:
+    """Draw a suite's test sets into `data`, each unless it is there; return `data`."""
+    missing = [task for task in suite.tasks if not (data / task.folder / sets.MANIFEST).is_file()]
+    for task in progress.show(missing, total=len(missing), unit=" sets", title="make test sets") if missing else ():
+        make_test_set(task, data)
+    return data
+
+
+def make_test_set(task: Task, data: Path) -> sets.TestSet:
+    """Draw one task's test set."""
+    frame, labels, classes, templates = world.test_scenes(task.data.variant, task.data.seed, task.samples)
+
+    def drawn() -> Iterator[tuple[np.ndarray[Any, np.dtype[np.uint8]], int]]:
+        for scene, label in zip(frame.iter_rows(named=True), labels, strict=True):
+            yield draw.picture(scene, task.data.seed), label
+
+    return sets.write(data / task.folder, classes, templates, drawn(), synthetic.encode)
+
+
+def test_data(suite: Suite, data: Path | None) -> Path:
+    """The folder of a suite's test sets: the one given, else the cache, filled on first use."""
+    return data if data is not None else make_test_sets(suite, cache_folder() / "evalsets" / f"{suite.spec.name}-{suite.digest()[:12]}")
+
+
+def oracle(pool: Pool, out: Path) -> Subset:
+    """Write the list of a generated pool's samples that are sound and faithfully captioned, from its truth: the best a filter could do.
+
+    It is no valid entry, and says so.
+    """
+    tables_of_truth = sorted((pool.path / "truth").glob("*.parquet"))
+    if not tables_of_truth:
+        raise PoolError(f"{pool.path} has no truth/", allowed="pools made by: datacomp pool make")
+    truth = pl.concat([tables.read_parquet(path, ["uid", "caption_kind", "picture_kind"]) for path in tables_of_truth])
+    good = truth.filter(pl.col("caption_kind").is_in(world.FAITHFUL) & (pl.col("picture_kind") == "sound"))
+    found = uids.parse(good["uid"])
+    found = found[uids.order(found)]
+    record = subsets.describe(found).model_copy(
+        update={
+            "filter": ORACLE,
+            "pool_uids_sha256": pool.record.uids_sha256 if pool.record else "",
+            "ineligible": "made from the generated world's truth, which no filter may see",
+        }
+    )
+    return subsets.write(out, found, record)
+
+
+def make_references(out: Path) -> dict[str, Path]:
+    """Train the reference networks on a web-like world of their own and write their weights as float16, by column prefix.
+
+    They are trained by the nano recipe with other numbers of steps, which is why their runs belong to the open division.
+    """
+    spec = pools.load("micro")
+    origin = spec.origin
+    assert isinstance(origin, pools.GeneratedSource)
+    unscored = spec.model_copy(update={"name": "web-like", "origin": origin.model_copy(update={"references": ()})})
+    pool = synthetic.make(unscored, out / "pool", seed=_REFERENCE_WORLD_SEED, samples=_REFERENCE_SAMPLES, mixture=world.WEB_LIKE)
+    everything = apply("no_filter", {}, pool, out / "all.npy")
+    recipe = scales.load("nano")
+    shards = reshard(pool, everything, out / "shards", shard_samples=recipe.sampling.shard_samples)
+    made = {}
+    for prefix, steps in REFERENCE_STEPS.items():
+        budget = recipe.budget.model_copy(update={"steps": steps, "samples_seen": steps * recipe.budget.global_batch_samples})
+        run = train(recipe.model_copy(update={"budget": budget}), (shards,), out / prefix, seed=1, division="open")
+        made[prefix] = out / f"reference_{prefix}.safetensors"
+        load.write_tensors(made[prefix], {name: tensor.half() for name, tensor in load.read_tensors(run.weights()).items()})
+    return made
+
+
+if __name__ == "__main__":
+    make_references(Path(sys.argv[1]))
