@@ -6,12 +6,16 @@ Every key is declared, unknown keys are refused, nothing is coerced, NaN and inf
 import json
 import tomllib
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import pydantic
 
 from datacomp import digest, files
 from datacomp.errors import RecordError
+
+Line = Annotated[str, pydantic.Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]  # shown on pages and terminals
+Digest = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, pydantic.Field(ge=0)]
 
 MAX_RECORD_BYTES = 64 << 20  # records are small; a file of 200 MB that claims to be one is not read
 

@@ -1,5 +1,6 @@
 """What several tests need: a factory of entries that hold, a small pool, a tiny scale, shards."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -144,3 +145,12 @@ def small_shards(small_pool, tiny_scale, tmp_path_factory) -> ShardSet:
     folder = tmp_path_factory.mktemp("shards")
     subset = apply("random", {"fraction": 0.35}, small_pool, folder / "list.npy")
     return reshard(small_pool, subset, folder / "shards", shard_samples=tiny_scale.sampling.shard_samples)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+    """Where DATACOMP_NO_SKIP is set, a skipped test is a failed one: what cannot run there was not tested."""
+    report = yield
+    if report.skipped and os.environ.get("DATACOMP_NO_SKIP") and not hasattr(report, "wasxfail"):
+        report.outcome, report.longrepr = "failed", f"skipped, and DATACOMP_NO_SKIP is set: {report.longrepr}"
+    return report

@@ -208,7 +208,7 @@ def test_markup_in_an_entry_is_shown_as_text(make_entry, folder, tmp_path):
         "run_by": ATTACK,
         "external_resources": (ATTACK,),
     }
-    subset = {"filter": ATTACK, "options": {ATTACK: ATTACK}, "assets": {ATTACK: ATTACK}, "ineligible": ""}
+    subset = {"filter": ATTACK, "options": {ATTACK: ATTACK}, "assets": {ATTACK: "c" * 64}, "ineligible": ""}
     entry = make_entry(ATTACK, subset=subset, source={"missing_samples": {ATTACK: 3}}, **hostile)
     entry.write(folder / "a.json")
     make_entry(ATTACK, subset={"ineligible": ATTACK}).write(folder / "b.json")

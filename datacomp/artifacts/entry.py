@@ -6,13 +6,11 @@ import pydantic
 
 from datacomp.artifacts.results import TaskResult
 from datacomp.artifacts.run import Code, Source
-from datacomp.records import Record
+from datacomp.records import Count, Digest, Line, Record
 
 FORMAT: Literal["datacomp-entry/1"] = "datacomp-entry/1"
 
-Line = Annotated[str, pydantic.Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]  # shown on pages and terminals
-Name = Annotated[str, pydantic.Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Digest = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, pydantic.Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
 Link = Annotated[str, pydantic.Field(max_length=500, pattern=r"^https?://[^\s\x00-\x1f\x7f]+$")]
 
 
@@ -23,8 +21,8 @@ class SeedRun(Record):
     run_sha256: Digest
     results_sha256: Digest
     weights_sha256: Digest
-    samples_seen: int
-    corrupt_samples: int
+    samples_seen: Count
+    corrupt_samples: Count
     sources: tuple[Source, ...]
     code: Code
     packages: dict[Line, Line]

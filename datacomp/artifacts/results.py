@@ -3,26 +3,26 @@
 from pathlib import Path
 
 from datacomp.errors import StageError
-from datacomp.records import Record
+from datacomp.records import Count, Digest, Line, Record
 
 
 class TaskResult(Record):
     """One task's metrics, with standard errors from the test sample where they are defined."""
 
-    task: str
-    samples: int
-    data_sha256: str
-    metrics: dict[str, float | None]
-    standard_errors: dict[str, float]
+    task: Line
+    samples: Count
+    data_sha256: Digest
+    metrics: dict[Line, float | None]
+    standard_errors: dict[Line, float]
 
 
 class Results(Record):
     """Every task of a suite."""
 
-    suite: str
-    suite_version: int
-    suite_sha256: str
-    weights_sha256: str
+    suite: Line
+    suite_version: Count
+    suite_sha256: Digest
+    weights_sha256: Digest
     tasks: tuple[TaskResult, ...]
 
     def of(self, task: str) -> TaskResult:

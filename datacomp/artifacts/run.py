@@ -8,7 +8,7 @@ from datacomp import digest
 from datacomp.artifacts.shards import Reachable
 from datacomp.artifacts.subset import SubsetRecord
 from datacomp.errors import StageError
-from datacomp.records import Record
+from datacomp.records import Count, Digest, Line, Record
 
 RECORD = "run.json"
 WEIGHTS = "model.safetensors"
@@ -17,29 +17,29 @@ WEIGHTS = "model.safetensors"
 class Source(Record):
     """One set of training shards and how often it is drawn from."""
 
-    name: str
+    name: Line
     weight: float  # share of the drawn samples, relative to the other sources' weights
-    samples: int
-    shards_sha256: str
+    samples: Count
+    shards_sha256: Digest
     subset: SubsetRecord
-    pool: str
-    pool_uids_sha256: str
+    pool: Line
+    pool_uids_sha256: Digest
     effective_pool: Reachable
-    missing_samples: dict[str, int]
+    missing_samples: dict[Line, Count]
 
 
 class Code(Record):
     """The program: its version and the digest of its files."""
 
-    version: str
-    sha256: str
+    version: Line
+    sha256: Digest
 
 
 class Inputs(Record):
     """What a run is a function of, written first: a restart with other inputs is refused."""
 
-    scale: str
-    recipe_sha256: str
+    scale: Line
+    recipe_sha256: Digest
     division: Literal["closed", "open"]
     seed: int
     sources: tuple[Source, ...]
@@ -48,22 +48,22 @@ class Inputs(Record):
 class Checkpoint(Record):
     """Weights after some steps."""
 
-    step: int
-    samples_seen: int
-    sha256: str
+    step: Count
+    samples_seen: Count
+    sha256: Digest
 
 
 class RunRecord(Record):
     """A finished run."""
 
     inputs: Inputs
-    samples_seen: int
-    corrupt_samples: int
+    samples_seen: Count
+    corrupt_samples: Count
     checkpoints: tuple[Checkpoint, ...]
     code: Code
-    packages: dict[str, str]
-    device: str
-    threads: int
+    packages: dict[Line, Line]
+    device: Line
+    threads: Count
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from datacomp import digest
 from datacomp.artifacts.subset import SubsetRecord
 from datacomp.errors import StageError
-from datacomp.records import Record
+from datacomp.records import Count, Digest, Line, Record
 
 RECORD = "shards.json"
 
@@ -14,28 +14,28 @@ RECORD = "shards.json"
 class Shard(Record):
     """One tar."""
 
-    name: str
-    samples: int
-    sha256: str
+    name: Line
+    samples: Count
+    sha256: Digest
 
 
 class Reachable(Record):
     """The samples that a pool's tars really hold: the effective pool."""
 
-    samples: int
-    uids_sha256: str
+    samples: Count
+    uids_sha256: Digest
 
 
 class ShardsRecord(Record):
     """What was asked of a pool and what was found."""
 
-    pool: str  # the name that the pool gives itself, empty for somebody else's
-    pool_uids_sha256: str
+    pool: Line  # the name that the pool gives itself, empty for somebody else's
+    pool_uids_sha256: Digest
     effective_pool: Reachable
     subset: SubsetRecord
-    asked_samples: int
-    found_samples: int
-    missing_samples: dict[str, int]  # by reason
+    asked_samples: Count
+    found_samples: Count
+    missing_samples: dict[Line, Count]  # by reason
     shard_samples: int
     shards: tuple[Shard, ...]
 

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from datacomp import files, uids
 from datacomp.errors import SubsetError
-from datacomp.records import Record
+from datacomp.records import Count, Digest, Line, Record
 
 _NPY_MAGIC = b"\x93NUMPY"
 
@@ -15,15 +16,15 @@ _NPY_MAGIC = b"\x93NUMPY"
 class SubsetRecord(Record):
     """Where a list comes from. A list from elsewhere has none of the optional fields."""
 
-    uids_sha256: str
-    samples: int
-    distinct_samples: int
-    pool_uids_sha256: str = ""
-    filter: str = ""
-    options: dict[str, float | int | str | bool] = {}  # noqa: RUF012 - pydantic copies defaults
-    assets: dict[str, str] = {}  # noqa: RUF012 - name and sha256 of files from outside that the filter used
-    external_resources: tuple[str, ...] = ()  # models and data that the filter used
-    ineligible: str = ""  # why it cannot be entered
+    uids_sha256: Digest
+    samples: Count
+    distinct_samples: Count
+    pool_uids_sha256: Digest | Literal[""] = ""
+    filter: Line = ""
+    options: dict[Line, float | int | Line | bool] = {}  # noqa: RUF012 - pydantic copies defaults
+    assets: dict[Line, Digest] = {}  # noqa: RUF012 - name and sha256 of files from outside that the filter used
+    external_resources: tuple[Line, ...] = ()  # models and data that the filter used
+    ineligible: Line = ""  # why it cannot be entered
 
 
 @dataclass(frozen=True, slots=True)

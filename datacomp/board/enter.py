@@ -33,7 +33,7 @@ def enter(runs: Sequence[Run], suite: Suite, track: Track, about: About) -> Entr
     Raises EntryError where they are of several lists or scales, or break a rule of the track.
     """
     scale = scales.load(runs[0].record.inputs.scale)
-    seeds = tuple(_seed_run(run, suite) for run in runs)
+    seeds = tuple(seed_run(run, suite) for run in runs)
     first = seeds[0].sources[0]
     entry = Entry.model_validate(
         {
@@ -64,7 +64,11 @@ def enter(runs: Sequence[Run], suite: Suite, track: Track, about: About) -> Entr
     return entry.model_copy(update={"marks": marks(entry, scale, suite)})
 
 
-def _seed_run(run: Run, suite: Suite) -> SeedRun:
+def seed_run(run: Run, suite: Suite) -> SeedRun:
+    """What an entry says of one run: its record and its results under the suite.
+
+    Raises EntryError where the results are missing or another checkpoint's.
+    """
     path = results_files.path_in(run.path, suite.spec.name)
     if not path.is_file():
         raise EntryError(f"{run.path} has no results under suite {suite.spec.name}", repair=f"datacomp evaluate --run {run.path} --suite {suite.spec.name}")
@@ -93,7 +97,7 @@ def broken_rules(entry: Entry, scale: Scale, track: Track) -> list[str]:
     seeds = [run.seed for run in entry.runs]
     if len(set(seeds)) != len(seeds):
         found.append(f"two runs of the entry have the same seed: {', '.join(map(str, seeds))}")
-    if len({tuple(source.shards_sha256 for source in run.sources) for run in entry.runs}) > 1:
+    if any(run.sources != entry.runs[0].sources for run in entry.runs):
         found.append("the entry's runs were trained on different shards")
     expected = scale.budget.samples_seen
     found += [

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -16,23 +17,28 @@ from datacomp.declared.suite import Suite
 def show_entries(entries: Sequence[Entry]) -> None:
     """Print entries of one suite, the best average first."""
     suite = suites.load(entries[0].suite)
-    table = Table(title=f"{entries[0].track}, scale {entries[0].scale}, suite {suite.spec.name} version {suite.spec.version}", title_justify="left")
+    shared = [mark for mark in entries[0].marks if all(mark in entry.marks for entry in entries)]
+    about = (entries[0].track, f"scale {entries[0].scale}", f"suite {suite.spec.name} version {suite.spec.version}", *shared)
+    table = Table(title=f"{', '.join(about)}; in percent ± standard error", title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("method")
-    table.add_column("samples", justify="right")
+    table.add_column("samples", justify="right", no_wrap=True)
     names = {averages.AVERAGE: "average"} | {group.name: group.title for group in suite.spec.groups}
     for title in names.values():
-        table.add_column(title.lower(), justify="right")
-    table.add_column("marks")
+        table.add_column(title.lower(), justify="right", no_wrap=True)
+    apart = any(set(entry.marks) - set(shared) for entry in entries)
+    if apart:
+        table.add_column("marks")
     for entry in sorted(entries, key=lambda found: -found.aggregates[averages.AVERAGE].value):
         samples = sum(source.samples for source in entry.runs[0].sources)
-        values = [_text(entry.aggregates[name]) for name in names]
-        table.add_row(Text(entry.method), f"{samples:,}", *values, Text(", ".join(entry.marks)))
+        values = [_percent(entry.aggregates[name]) for name in names]
+        marks = [Text(", ".join(mark.split(":")[0] for mark in entry.marks if mark not in shared))] if apart else []
+        table.add_row(Text(entry.method), f"{samples:,}", *values, *marks)
     Console().print(table)
 
 
 def show_results(suite: Suite, results: Results, means: Mapping[str, Aggregate]) -> None:
     """Print one run's tasks and averages."""
-    table = Table(title=f"suite {suite.spec.name} version {suite.spec.version}", title_justify="left")
+    table = Table(title=f"suite {suite.spec.name} version {suite.spec.version}", title_justify="left", box=box.SIMPLE_HEAD)
     for heading in ("task", "metric", "value", "chance"):
         table.add_column(heading, justify="left" if heading in ("task", "metric") else "right")
     for task in suite.tasks:
@@ -45,3 +51,7 @@ def show_results(suite: Suite, results: Results, means: Mapping[str, Aggregate])
 
 def _text(aggregate: Aggregate) -> str:
     return f"{aggregate.value:.4f} ± {aggregate.standard_error:.4f}"
+
+
+def _percent(aggregate: Aggregate) -> str:
+    return f"{100 * aggregate.value:.1f} ± {100 * aggregate.standard_error:.1f}"

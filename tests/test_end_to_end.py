@@ -1,0 +1,164 @@
+"""A list becomes an entry: the whole chain by the commands of the README, also when it is killed on the way."""
+
+import itertools
+import json
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from datacomp.artifacts import pool as pools
+from datacomp.artifacts.entry import Entry
+from datacomp.board.enter import About
+from datacomp.declared import scale as scales
+from datacomp.declared import suite as suites
+from datacomp.filters.apply import apply
+from datacomp.pipelines import miniature
+from datacomp.pipelines.run import run
+
+TESTS = Path(__file__).parent
+
+
+def datacomp(*arguments, moment=("never", 0)):
+    """Run a command, perhaps killed at a moment; return its exit code and output."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(TESTS.parent)}
+    command = [sys.executable, str(TESTS / "killed.py"), *map(str, moment), *map(str, arguments)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode in {0, -signal.SIGKILL}, done.stderr
+    return done
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    return miniature.make_test_sets(suites.load("nano"), tmp_path_factory.mktemp("evalsets"))
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory, data):
+    """The smoke pool, a list from it, and one undisturbed chain."""
+    folder = tmp_path_factory.mktemp("smoke")
+    datacomp("pool", "make", "smoke", "--out", folder / "pool")
+    datacomp("filter", "clip_score", "--fraction", "0.3", "--pool", folder / "pool", "--out", folder / "list.npy")
+    datacomp(*chain(folder, folder / "undisturbed", data))
+    return folder
+
+
+def chain(folder, out, data, seed=0):
+    who = ("--method", "CLIP score", "--author", "a test")
+    how = ("--data", data, "--seed", seed, "--threads", 1)
+    return ("run", "--scale", "smoke", "--pool", folder / "pool", "--subset", folder / "list.npy", *who, *how, "--out", out)
+
+
+def results_of(out):
+    """Everything that a chain made except clocks and locks."""
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file() and path.name not in {".lock", "log.jsonl"}}
+
+
+def test_the_chain_ends_in_an_entry_that_its_run_confirms(smoke):
+    out = smoke / "undisturbed"
+    entry = Entry.read(out / "entry.json")
+    assert entry.marks == ("draft scale", "draft suite", "for tests only", "single seed")
+    done = datacomp("verify", out / "entry.json", "--run", out / "seed0")
+    assert "FAIL" not in done.stdout
+    assert "trust level: artefacts checked" in done.stdout
+    assert entry.runs[0].sources[0].subset.uids_sha256 == json.loads((smoke / "list.json").read_text())["uids_sha256"]
+
+
+def test_the_stages_one_by_one_give_the_same_entry(smoke, data, tmp_path):
+    shards, run_folder = tmp_path / "shards", tmp_path / "run"
+    datacomp("reshard", "--scale", "smoke", "--pool", smoke / "pool", "--subset", smoke / "list.npy", "--out", shards)
+    datacomp("train", "--scale", "smoke", "--shards", shards, "--out", run_folder, "--threads", 1)
+    printed = datacomp("evaluate", "--run", run_folder, "--suite", "nano", "--data", data, "--threads", 1).stdout
+    assert re.search(r"Objects\s+acc1\s+0\.\d{4} ± 0\.\d{4}", printed)
+    datacomp("enter", "--run", run_folder, "--track", "filtering", "--method", "CLIP score", "--author", "a test", "--out", tmp_path / "entry.json")
+    assert (tmp_path / "entry.json").read_bytes() == (smoke / "undisturbed" / "entry.json").read_bytes()
+
+
+def test_a_finished_chain_is_not_run_again(smoke, data):
+    before = results_of(smoke / "undisturbed")
+    done = datacomp(*chain(smoke, smoke / "undisturbed", data), moment=("step", 0))
+    assert done.returncode == 0
+    assert results_of(smoke / "undisturbed") == before
+
+
+@pytest.mark.parametrize("moment", [("after", 5), ("step", 23)], ids=["in resharding", "in training"])
+def test_a_killed_chain_ends_with_the_same_entry(smoke, data, tmp_path, moment):
+    assert datacomp(*chain(smoke, tmp_path / "out", data), moment=moment).returncode == -signal.SIGKILL
+    assert not (tmp_path / "out" / "entry.json").exists()
+    assert datacomp(*chain(smoke, tmp_path / "out", data)).returncode == 0
+    assert results_of(tmp_path / "out") == results_of(smoke / "undisturbed")
+
+
+def test_a_board_refuses_what_is_for_tests_only(smoke, tmp_path):
+    (tmp_path / "entries").mkdir()
+    (tmp_path / "entries" / "smoke.json").write_bytes((smoke / "undisturbed" / "entry.json").read_bytes())
+    done = datacomp("board", "build", "--entries", tmp_path / "entries", "--out", tmp_path / "board")
+    assert "left out: smoke.json: scale smoke is for tests only" in done.stderr
+    assert "0 entries" in done.stdout
+
+
+@pytest.mark.slow
+def test_two_runs_of_one_seed_are_equal_byte_for_byte_and_another_seed_is_not(smoke, data, tmp_path):
+    for name, seed in (("again", 0), ("other", 1)):
+        datacomp(*chain(smoke, tmp_path / name, data, seed))
+    assert results_of(tmp_path / "again") == results_of(smoke / "undisturbed")
+    entries = [Entry.read(out / "entry.json") for out in (tmp_path / "other", smoke / "undisturbed")]
+    assert entries[0].runs[0].weights_sha256 != entries[1].runs[0].weights_sha256
+    assert entries[0].aggregates != entries[1].aggregates
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_chain_killed_wherever_a_file_appears_ends_with_the_same_entry(smoke, data, tmp_path, moment):
+    """Killed at its third new file, then at the third that the restart makes, and so on: stage borders and the inside of every stage."""
+    arguments = chain(smoke, tmp_path / "out", data)
+    kills = 0
+    while datacomp(*arguments, moment=(moment, 3)).returncode:
+        kills += 1
+        assert kills < 60
+    assert kills >= 8
+    assert results_of(tmp_path / "out") == results_of(smoke / "undisturbed")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", [("step", 0), ("step", 49), ("task", 1), ("task", 5)], ids=str)
+def test_a_chain_killed_inside_a_computation_ends_with_the_same_entry(smoke, data, tmp_path, moment):
+    assert datacomp(*chain(smoke, tmp_path / "out", data), moment=moment).returncode == -signal.SIGKILL
+    assert datacomp(*chain(smoke, tmp_path / "out", data)).returncode == 0
+    assert results_of(tmp_path / "out") == results_of(smoke / "undisturbed")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", [("after", 2), ("before", 5)], ids=str)
+def test_a_killed_pool_goes_on_to_the_same_bytes(smoke, tmp_path, moment):
+    assert datacomp("pool", "make", "smoke", "--out", tmp_path / "pool", moment=moment).returncode == -signal.SIGKILL
+    datacomp("pool", "make", "smoke", "--out", tmp_path / "pool")
+    assert results_of(tmp_path / "pool") == results_of(smoke / "pool")
+
+
+@pytest.mark.slow
+def test_at_nano_no_filter_clip_score_and_oracle_are_told_apart(data, tmp_path):
+    """Three seeds each: every gap is larger than two standard errors of the paired difference, and no filter is above chance."""
+    datacomp("pool", "make", "nano", "--out", tmp_path / "pool")
+    pool, suite, scale = pools.read(tmp_path / "pool"), suites.load("nano"), scales.load("nano")
+    lists = [
+        apply("no_filter", {}, pool, tmp_path / "no_filter.npy"),
+        apply("clip_score", {"fraction": 0.3}, pool, tmp_path / "clip_score.npy"),
+        miniature.oracle(pool, tmp_path / "oracle.npy"),
+    ]
+    seeds = (0, 1, 2)
+    scores = []  # of each list, its average under each seed
+    for listed in lists:
+        out = tmp_path / listed.path.stem
+        entry = run(scale, pool.path, listed.path, About(listed.path.stem, "a test"), out, suite=suite, seeds=seeds, data=data)
+        scores.append([statistics.fmean(task.metrics["acc1"] for task in seed.tasks) for seed in entry.runs])
+    chance = statistics.fmean(task.chance for task in suite.tasks)
+    assert min(scores[0]) > chance + 0.05
+    for worse, better in itertools.pairwise(scores):
+        gaps = [b - w for w, b in zip(worse, better, strict=True)]
+        assert statistics.fmean(gaps) > 2 * statistics.stdev(gaps) / len(seeds) ** 0.5, scores
