@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from datacomp.errors import BusyError, StageError
+from datacomp.errors import BusyError
 
 _TEMPORARY = ".part-"
 
@@ -91,10 +91,3 @@ def writing(folder: Path) -> Iterator[None]:
         file.flush()
         sweep(folder)
         yield
-
-
-def need_file(path: Path, what: str, repair: str) -> Path:
-    """Return the path of a file that must be there."""
-    if not path.is_file():
-        raise StageError(f"there is no {what} at {path}", repair=repair)
-    return path

@@ -20,19 +20,17 @@ def show_entries(entries: Sequence[Entry]) -> None:
     shared = [mark for mark in entries[0].marks if all(mark in entry.marks for entry in entries)]
     about = (entries[0].track, f"scale {entries[0].scale}", f"suite {suite.spec.name} version {suite.spec.version}", *shared)
     table = Table(title=f"{', '.join(about)}; in percent ± standard error", title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("method")
+    table.add_column("method", min_width=28)
     table.add_column("samples", justify="right", no_wrap=True)
     names = {averages.AVERAGE: "average"} | {group.name: group.title for group in suite.spec.groups}
     for title in names.values():
         table.add_column(title.lower(), justify="right", no_wrap=True)
-    apart = any(set(entry.marks) - set(shared) for entry in entries)
-    if apart:
-        table.add_column("marks")
     for entry in sorted(entries, key=lambda found: -found.aggregates[averages.AVERAGE].value):
         samples = sum(source.samples for source in entry.runs[0].sources)
-        values = [_percent(entry.aggregates[name]) for name in names]
-        marks = [Text(", ".join(mark.split(":")[0] for mark in entry.marks if mark not in shared))] if apart else []
-        table.add_row(Text(entry.method), f"{samples:,}", *values, *marks)
+        own = [mark.split(":")[0] for mark in entry.marks if mark not in shared]
+        table.add_row(
+            Text(f"{entry.method} ({', '.join(own)})" if own else entry.method), f"{samples:,}", *(_percent(entry.aggregates[name]) for name in names)
+        )
     Console().print(table)
 
 
