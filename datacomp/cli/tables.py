@@ -28,9 +28,8 @@ def show_entries(entries: Sequence[Entry]) -> None:
     for entry in sorted(entries, key=lambda found: -found.aggregates[averages.AVERAGE].value):
         samples = sum(source.samples for source in entry.runs[0].sources)
         own = [mark.split(":")[0] for mark in entry.marks if mark not in shared]
-        table.add_row(
-            Text(f"{entry.method} ({', '.join(own)})" if own else entry.method), f"{samples:,}", *(_percent(entry.aggregates[name]) for name in names)
-        )
+        method = f"{entry.method} ({', '.join(own)})" if own else entry.method
+        table.add_row(Text(method), f"{samples:,}", *(_percent(entry.aggregates[name]) for name in names))
     Console().print(table)
 
 
