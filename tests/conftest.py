@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Callable
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from datacomp import files
 from datacomp.artifacts.entry import FORMAT, Entry, SeedRun
 from datacomp.artifacts.pool import Pool
 from datacomp.artifacts.results import TaskResult
@@ -145,6 +147,27 @@ def small_shards(small_pool, tiny_scale, tmp_path_factory) -> ShardSet:
     folder = tmp_path_factory.mktemp("shards")
     subset = apply("random", {"fraction": 0.35}, small_pool, folder / "list.npy")
     return reshard(small_pool, subset, folder / "shards", shard_samples=tiny_scale.sampling.shard_samples)
+
+
+@pytest.fixture
+def stopped(monkeypatch):
+    """A context in which work is interrupted when the file after the first so many is to take its real name."""
+
+    @contextmanager
+    def stop(publishes: int):
+        real, left = files.publish, iter(range(publishes))
+
+        def publish(temporary, path):
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+            real(temporary, path)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(files, "publish", publish)
+            with pytest.raises(KeyboardInterrupt):
+                yield
+
+    return stop
 
 
 @pytest.hookimpl(wrapper=True)

@@ -92,22 +92,12 @@ def test_another_seed_gives_another_pool_under_another_name(tmp_path):
     assert [made.record.name for made in pools_made] == ["nano", "nano-seed1"]
 
 
-def test_a_pool_that_was_stopped_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
+def test_a_pool_that_was_stopped_goes_on_to_the_same_bytes(tmp_path, monkeypatch, stopped):
     monkeypatch.setattr(synthetic, "FILE_SAMPLES", 20)
     synthetic.make(unscored(), tmp_path / "whole", samples=60, workers=1)
-    real = files.publish
-    left = iter(range(6))
-
-    def failing(temporary, path):
-        if next(left, None) is None:
-            raise KeyboardInterrupt
-        real(temporary, path)
-
-    monkeypatch.setattr(files, "publish", failing)
-    with pytest.raises(KeyboardInterrupt):
+    with stopped(6):
         synthetic.make(unscored(), tmp_path / "stopped", samples=60, workers=1)
     assert not (tmp_path / "stopped" / "pool.json").exists()
-    monkeypatch.setattr(files, "publish", real)
     synthetic.make(unscored(), tmp_path / "stopped", samples=60, workers=1)
     assert bytes_below(tmp_path / "stopped") == bytes_below(tmp_path / "whole")
 

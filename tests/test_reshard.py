@@ -9,7 +9,7 @@ import tarfile
 import numpy as np
 import pytest
 
-from datacomp import files, uids
+from datacomp import uids
 from datacomp.artifacts import pool as pools
 from datacomp.artifacts import shards as shard_sets
 from datacomp.artifacts import subset as subsets
@@ -76,22 +76,13 @@ def test_the_same_list_gives_the_same_bytes(small_pool, tmp_path):
 
 
 @pytest.mark.parametrize("publishes", [1, 3, 5])
-def test_a_stopped_resharding_goes_on_to_the_same_bytes(small_pool, tmp_path, monkeypatch, publishes):
+def test_a_stopped_resharding_goes_on_to_the_same_bytes(small_pool, tmp_path, stopped, publishes):
     subset = apply("random", {"fraction": 0.3}, small_pool, tmp_path / "list.npy")
     reshard(small_pool, subset, tmp_path / "whole", shard_samples=50)
-    real, left = files.publish, iter(range(publishes))
-
-    def failing(temporary, path):
-        if next(left, None) is None:
-            raise KeyboardInterrupt
-        real(temporary, path)
-
-    monkeypatch.setattr(files, "publish", failing)
-    with pytest.raises(KeyboardInterrupt):
+    with stopped(publishes):
         reshard(small_pool, subset, tmp_path / "stopped", shard_samples=50)
     with pytest.raises(StageError, match="no finished shards"):
         shard_sets.read(tmp_path / "stopped")
-    monkeypatch.setattr(files, "publish", real)
     reshard(small_pool, subset, tmp_path / "stopped", shard_samples=50)
     assert bytes_of(tmp_path / "stopped") == bytes_of(tmp_path / "whole")
 

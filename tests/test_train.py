@@ -11,7 +11,7 @@ import torch
 from open_clip_train.scheduler import cosine_lr
 from PIL import Image
 
-from datacomp import files, tars
+from datacomp import tars
 from datacomp.artifacts import run as runs
 from datacomp.declared import scale as scales
 from datacomp.errors import StageError, TarError
@@ -152,19 +152,10 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tiny_scale, 
 
 
 @pytest.mark.parametrize("publishes", [2, 3, 4, 6])
-def test_a_stopped_run_goes_on_to_the_same_bytes(tiny_scale, small_shards, tmp_path, monkeypatch, publishes):
+def test_a_stopped_run_goes_on_to_the_same_bytes(tiny_scale, small_shards, tmp_path, stopped, publishes):
     whole = train(tiny_scale, (small_shards,), tmp_path / "whole", workers=0)
-    real, left = files.publish, iter(range(publishes))
-
-    def failing(temporary, path):
-        if next(left, None) is None:
-            raise KeyboardInterrupt
-        real(temporary, path)
-
-    monkeypatch.setattr(files, "publish", failing)
-    with pytest.raises(KeyboardInterrupt):
+    with stopped(publishes):
         train(tiny_scale, (small_shards,), tmp_path / "stopped", workers=0)
-    monkeypatch.setattr(files, "publish", real)
     with pytest.raises(StageError, match="no finished run"):
         runs.read(tmp_path / "stopped")
     assert bytes_of(train(tiny_scale, (small_shards,), tmp_path / "stopped", workers=0).path) == bytes_of(whole.path)
