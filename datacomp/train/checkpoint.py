@@ -38,7 +38,7 @@ def resume(run: Path, network: torch.nn.Module, optimizer: torch.optim.Optimizer
             for name, parameter in network.named_parameters():
                 prefix = f"{name}/"
                 state = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-                optimizer.state[parameter] = {key: value if key == "step" else value.to(parameter.device) for key, value in state.items()}
+                optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in state.items()}
             return step
     return 0
 

@@ -69,26 +69,28 @@ class Trainer:
         steps = self.scale.budget.steps
         checkpoints = set(budget.checkpoint_steps(self.scale.budget))
         with (run / LOG).open("a") as log:
-            logged = time.monotonic()
-            since = 0
+            logged_s, logged_step = time.monotonic(), 0
             for batch in batches:
                 loss = self.step(batch)
                 if not math.isfinite(loss):
                     raise StageError(f"the loss of step {batch.step} is {loss}", repair="look at the data; the recipe itself does not diverge on a clean pool")
-                done = batch.step + 1
-                since += self.scale.budget.global_batch_samples
-                if (now := time.monotonic()) - logged > _LOG_EVERY_S or done in checkpoints:
-                    line = {
-                        "step": done,
-                        "samples_seen": done * self.scale.budget.global_batch_samples,
-                        "loss": round(loss, 6),
-                        "learning_rate": self.optimizer.param_groups[0]["lr"],
-                        "logit_scale": round(float(self.network.logit_scale.detach().exp()), 4),
-                        "samples_per_s": round(since / max(now - logged, 1e-9), 1),
-                        "time": time.time(),
-                    }
-                    log.write(json.dumps(line) + "\n")
+                logged_step = logged_step or batch.step
+                done, passed_s = batch.step + 1, time.monotonic() - logged_s
+                if passed_s > _LOG_EVERY_S or done in checkpoints:
+                    log.write(self._log_line(done, loss, (done - logged_step) / max(passed_s, 1e-9)))
                     log.flush()
-                    logged, since = now, 0
+                    logged_s, logged_step = time.monotonic(), done
                 if done in checkpoints:
                     checkpoint.save(run, done, self.network, self.optimizer if done < steps else None)
+
+    def _log_line(self, step: int, loss: float, steps_per_s: float) -> str:
+        line = {
+            "step": step,
+            "samples_seen": step * self.scale.budget.global_batch_samples,
+            "loss": round(loss, 6),
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "logit_scale": round(float(self.network.logit_scale.detach().exp()), 4),
+            "samples_per_s": round(steps_per_s * self.scale.budget.global_batch_samples, 1),
+            "time": time.time(),
+        }
+        return json.dumps(line) + "\n"
