@@ -73,15 +73,15 @@ _LOCK = ".lock"
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Be the only process that writes to a folder; a lock whose owner died is free.
 
-    Raises BusyError, naming the owner, when another process has it.
+    Raises BusyError, naming the owner, when another process has it, unless one is to wait for it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / _LOCK).open("a+") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             file.seek(0)
             owner = file.read(200).strip() or "another process"

@@ -120,6 +120,21 @@ def test_a_list_that_its_record_does_not_describe_is_refused(tmp_path):
         subsets.read(path)
 
 
+def test_a_killed_writer_leaves_no_list_without_its_record(tmp_path, stopped):
+    listed = array(ZEROS, ONE)
+    subsets.write(tmp_path / "list.npy", array(ALL), subsets.describe(array(ALL)))
+    with stopped(1):
+        subsets.write(tmp_path / "list.npy", listed, subsets.describe(listed))
+    with pytest.raises(SubsetError, match="there is no uid list"):
+        subsets.read(tmp_path / "list.npy")
+
+
+def test_a_list_in_a_place_that_cannot_be_written_to_is_still_checked(tmp_path, monkeypatch):
+    path = save(tmp_path / "list.npy", array(ZEROS, ONE))
+    monkeypatch.setattr(subsets.SubsetRecord, "write", lambda record, place: (_ for _ in ()).throw(PermissionError(place)))
+    assert check.check(path).record.samples == 2
+
+
 def test_repair_sorts_and_keeps_copies(tmp_path):
     path = save(tmp_path / "list.npy", array(ALL, ONE, ALL))
     mended = check.repair(path, tmp_path / "mended.npy")

@@ -98,11 +98,14 @@ _AGAIN = "write the list again with numpy.save or datacomp filter"
 
 
 def write(path: Path, array: uids.UidArray, record: SubsetRecord) -> Subset:
-    """Write a sorted list and, when it is whole, its record."""
+    """Write a sorted list with its record.
+
+    The record comes first: a list without one is somebody else's and complete, so the list itself is what means "complete" here.
+    """
     if not len(array):
         raise SubsetError("the list would be empty", repair="loosen the filter")
-    sidecar(path).unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+    record.write(sidecar(path))
     with files.whole(path) as temporary, temporary.open("wb") as file:
         np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
-    record.write(sidecar(path))
     return Subset(path, array, record)

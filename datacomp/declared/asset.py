@@ -1,6 +1,7 @@
 """Files from outside that a filter needs: an address, a digest, a cache, and a word on how to bring them by hand."""
 
 import os
+import shutil
 import urllib.error
 import urllib.request
 from importlib import metadata
@@ -49,15 +50,20 @@ def locate(asset: Asset, *, offline: bool = False) -> Path:
     by_hand = f"put the file from {asset.url} at {cached}"
     if offline:
         raise AssetError(f"asset {asset.name} is not in the cache and downloads are off", repair=by_hand)
+    with files.writing(cached.parent, wait=True):
+        if not cached.is_file():  # another process may have brought it meanwhile
+            _download(asset, cached, by_hand)
+    return _checked(cached, asset)
+
+
+def _download(asset: Asset, target: Path, by_hand: str) -> None:
     try:
-        with urllib.request.urlopen(asset.url, timeout=DOWNLOAD_TIMEOUT_S) as answer, files.whole(cached) as temporary:  # noqa: S310 - the address is our own record\'s
+        with urllib.request.urlopen(asset.url, timeout=DOWNLOAD_TIMEOUT_S) as answer, files.whole(target) as temporary:  # noqa: S310 - our record's address
             with temporary.open("wb") as file:
-                while block := answer.read(1 << 20):
-                    file.write(block)
+                shutil.copyfileobj(answer, file)
             _checked(temporary, asset)
     except (urllib.error.URLError, OSError) as error:
         raise AssetError(f"asset {asset.name} cannot be downloaded: {error}", repair=by_hand) from None
-    return cached
 
 
 def _embedded(asset: Asset) -> Path | None:

@@ -34,7 +34,7 @@ def demo(out: Path, *, scale_name: str = "nano", suite_name: str = "nano", seeds
     for name in BASELINES:
         declared = baselines.load(name)
         path = out / "subsets" / f"{name}.npy"
-        lists[declared.title] = (path if path.with_suffix(".json").is_file() else apply(declared.filter, dict(declared.options), pool, path).path, name)
+        lists[declared.title] = (path if path.is_file() else apply(declared.filter, dict(declared.options), pool, path).path, name)
     lists["Oracle"] = (miniature.oracle(pool, out / "subsets" / f"{miniature.ORACLE}.npy").path, miniature.ORACLE)
     entries = []
     for title, (path, name) in lists.items():

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from datacomp import progress, tables, uids
+from datacomp import files, progress, tables, uids
 from datacomp.artifacts import subset as subsets
 from datacomp.artifacts.pool import Pool
 from datacomp.artifacts.subset import Subset
@@ -35,10 +35,16 @@ _REFERENCE_SAMPLES = 204_800
 
 def make_test_sets(suite: Suite, data: Path) -> Path:
     """Draw a suite's test sets into `data`, each unless it is there; return `data`."""
-    missing = [task for task in suite.tasks if not (data / task.folder / sets.MANIFEST).is_file()]
-    for task in progress.show(missing, total=len(missing), unit=" sets", title="make test sets") if missing else ():
-        make_test_set(task, data)
+    if _missing(suite, data):
+        with files.writing(data, wait=True):  # several runs may want the same cache
+            missing = _missing(suite, data)
+            for task in progress.show(missing, total=len(missing), unit=" sets", title="make test sets"):
+                make_test_set(task, data)
     return data
+
+
+def _missing(suite: Suite, data: Path) -> list[Task]:
+    return [task for task in suite.tasks if not (data / task.folder / sets.MANIFEST).is_file()]
 
 
 def make_test_set(task: Task, data: Path) -> sets.TestSet:

@@ -1,5 +1,6 @@
 """Looking at lists: does one fit a pool, what does it say of itself, and mending what can be mended."""
 
+import contextlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +26,8 @@ def check(path: Path, pool: Pool | None = None) -> Subset:
                 repair=f"give the pool that the list was made from, or: datacomp subset repair {path} --pool {pool.path} --out {path.stem}-repaired.npy",
             )
     if not subsets.sidecar(path).is_file():
-        subset.record.write(subsets.sidecar(path))
+        with contextlib.suppress(OSError):  # in a place that cannot be written to, a list stays without a record
+            subset.record.write(subsets.sidecar(path))
     return subset
 
 
