@@ -1,5 +1,6 @@
 """Showing how far long work is and when it will end, on standard error."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
@@ -14,3 +15,9 @@ def show(items: Iterable[Item], *, total: int, unit: str, title: str, start: int
         for item in items:
             yield item
             bar.update(min(step, total - bar.n))
+
+
+def say(text: str) -> None:
+    """Say on standard error what begins now."""
+    sys.stderr.write(f"\n{text}\n")
+    sys.stderr.flush()

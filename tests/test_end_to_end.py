@@ -86,6 +86,15 @@ def test_a_finished_chain_is_not_run_again(smoke, data):
     assert results_of(smoke / "undisturbed") == before
 
 
+def test_a_dry_run_says_what_is_done_and_what_is_not(smoke, data, tmp_path):
+    finished = datacomp(*chain(smoke, smoke / "undisturbed", data), "--dry-run").stdout
+    assert [line.split()[0] for line in finished.splitlines()] == ["done"] * 4
+    planned = datacomp(*chain(smoke, tmp_path / "out", data), "--dry-run").stdout
+    assert "to do  train with seed 0: 50 steps of 128, 6,400 samples seen" in planned
+    assert "done" not in planned
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("moment", [("after", 5), ("step", 23)], ids=["in resharding", "in training"])
 def test_a_killed_chain_ends_with_the_same_entry(smoke, data, tmp_path, moment):
     assert datacomp(*chain(smoke, tmp_path / "out", data), moment=moment).returncode == -signal.SIGKILL

@@ -2,6 +2,7 @@
 
 import math
 from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -188,6 +189,18 @@ def test_a_plug_in_is_found_by_its_entry_point_and_may_repeat_samples(small_pool
     assert found.record.samples == 2 * found.record.distinct_samples > 0
     assert found.record.external_resources == ("a ruler",)
     assert subsets.read(tmp_path / "list.npy").record == found.record
+
+
+def test_the_plug_in_of_the_contributor_s_guide_works(small_pool, tmp_path, monkeypatch):
+    guide = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text()
+    written = {}
+    exec(guide.split("```python\n")[1].split("```")[0], written)
+    monkeypatch.setattr(catalog, "names", lambda: {"long_captions": "a_package:make"})
+    monkeypatch.setattr(catalog, "_resolve", lambda name, where: written["make"])
+    found = apply("long_captions", {"threshold": 30}, small_pool, tmp_path / "list.npy")
+    captions = tables.read_parquet(small_pool.metadata("00000000"), ["uid", "text"]).filter(pl.col("text").str.len_chars() >= 30)
+    assert uids.text(found.uids) == sorted(captions["uid"])
+    assert found.record.options == {"threshold": 30}
 
 
 def test_a_plug_in_cannot_take_one_of_our_names(monkeypatch):

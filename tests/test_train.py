@@ -266,6 +266,17 @@ def test_a_picture_that_cannot_be_decoded_is_named(tiny_scale, tmp_path):
             next(data.load(broken, range(1), workers=workers))
 
 
+@pytest.mark.gpu
+def test_a_gpu_follows_the_cpu_s_losses(tiny_scale, small_shards):
+    if not torch.cuda.is_available():
+        pytest.skip("there is no GPU")
+    losses = []
+    for device in ("cpu", "cuda"):
+        trainer = loop.Trainer(tiny_scale, 0, device)
+        losses.append([trainer.step(batch) for batch in data.load(batches(tiny_scale, small_shards), range(6), workers=0)])
+    assert losses[1] == pytest.approx(losses[0], abs=1e-3)
+
+
 def jpeg():
     from datacomp.pool import synthetic
 

@@ -30,6 +30,7 @@ def run(
     description: Description = "",
     link: Links = None,
     threads: Threads = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the list and say what would be done.")] = False,
 ) -> None:
     """Take one list through the whole chain to an entry. What is done is skipped; what was killed goes on."""
     from datacomp.board.enter import About
@@ -38,19 +39,13 @@ def run(
     from datacomp.declared import suite as suites
     from datacomp.pipelines import run as chain
 
-    entry = chain.run(
-        scales.load(scale),
-        pool,
-        subset,
-        About(method, author, run_by, description, tuple(link or ())),
-        out,
-        suite=suites.load(suite),
-        track=track,
-        seeds=tuple(seed or (0,)),
-        data=data,
-        allow_missing=allow_missing,
-        threads=threads,
-    )
+    recipe, measured, seeds = scales.load(scale), suites.load(suite), tuple(seed or (0,))
+    if dry_run:
+        for stage in chain.plan(recipe, pool, subset, out, suite=measured, seeds=seeds):
+            typer.echo(f"{'done ' if stage.is_done else 'to do'}  {stage.what} -> {stage.record}")
+        return
+    about = About(method, author, run_by, description, tuple(link or ()))
+    entry = chain.run(recipe, pool, subset, about, out, suite=measured, track=track, seeds=seeds, data=data, allow_missing=allow_missing, threads=threads)
     tables.show_entries([entry])
     typer.echo(f"entry: {out / chain.ENTRY}")
 

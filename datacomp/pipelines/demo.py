@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from datacomp import progress
 from datacomp.artifacts.entry import Entry
 from datacomp.board import page
 from datacomp.board.enter import About
@@ -37,7 +38,8 @@ def demo(out: Path, *, scale_name: str = "nano", suite_name: str = "nano", seeds
         lists[declared.title] = (path if path.is_file() else apply(declared.filter, dict(declared.options), pool, path).path, name)
     lists["Oracle"] = (miniature.oracle(pool, out / "subsets" / f"{miniature.ORACLE}.npy").path, miniature.ORACLE)
     entries = []
-    for title, (path, name) in lists.items():
+    for number, (title, (path, name)) in enumerate(lists.items(), 1):
+        progress.say(f"List {number} of {len(lists)}: {title}")
         entry = run(scale, pool.path, path, About(title, AUTHOR), out / "runs" / name, suite=suite, seeds=seeds)
         entry.write(out / "entries" / f"{name}.json")
         entries.append(entry)
