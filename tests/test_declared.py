@@ -5,8 +5,9 @@ from pathlib import Path
 
 import open_clip
 import pytest
+import torch
 
-from datacomp import rooms
+from datacomp import digest, rooms
 from datacomp.declared import asset, baseline, pool, scale, suite, track
 from datacomp.declared.scale import Budget, TimmTower
 from datacomp.errors import RecordError, StageError
@@ -56,6 +57,23 @@ def test_a_scale_s_model_is_open_clip_s(name):
     }
     assert ours == theirs
     assert (declared.pixels.mean, declared.pixels.std) == (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "shapes"),
+    [
+        ("small", 151_277_313, "6b44dd27c2dd0466"),
+        ("large", 149_620_737, "65be31c0f5b1aad7"),
+        ("xlarge", 427_616_513, "25028e0889e4ffa0"),
+    ],
+)
+def test_a_frozen_model_has_these_parameters_whatever_the_library_s_defaults(name, parameters, shapes):
+    declared = scale.load(name)
+    with torch.device("meta"):
+        network = build.model(declared.model, image_size=declared.pixels.size, logit_scale_start=declared.loss.logit_scale_start)
+    named = dict(network.named_parameters())
+    assert sum(parameter.numel() for parameter in named.values()) == parameters
+    assert digest.of_content({name: list(parameter.shape) for name, parameter in named.items()}).startswith(shapes)
 
 
 @pytest.mark.parametrize("name", scale.names())
