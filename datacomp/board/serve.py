@@ -2,6 +2,7 @@
 
 import http.server
 import threading
+from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,13 @@ _HEADERS = {
 }
 
 
-def serve(entries: Path, out: Path, port: int) -> None:
-    """Build the page of a folder of entries and serve it until interrupted.
+def serve(entries: Path, out: Path, port: int, ready: Callable[[str], None]) -> None:
+    """Build the page of a folder of entries and serve it until interrupted; `ready` is told its address.
 
     Raises StageError when the port cannot be had.
     """
     with server(entries, out, port) as running:
+        ready(f"http://{HOST}:{running.server_port}")
         try:
             running.serve_forever()
         except KeyboardInterrupt:

@@ -33,5 +33,4 @@ def serve(entries: Entries = None, out: Site = Path("build/board"), port: Annota
     from datacomp import rooms
     from datacomp.board import serve as serving
 
-    typer.echo(f"http://127.0.0.1:{port} (end with Ctrl-C)")
-    serving.serve(entries or rooms.leaderboard() / "entries", out, port)
+    serving.serve(entries or rooms.leaderboard() / "entries", out, port, lambda address: typer.echo(f"{address} (end with Ctrl-C)"))
