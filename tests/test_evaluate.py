@@ -53,7 +53,7 @@ def run_copy(tiny_run, tmp_path):
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 12), st.integers(5, 60))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_accuracies_are_scikit_learn_s(seed, classes, samples):
     random = np.random.default_rng(seed)
     scores = random.normal(size=(samples, classes)).astype(np.float32)
