@@ -39,7 +39,7 @@ def evaluate(run: Run, scale: Scale, suite: Suite, data: Path, *, device: str | 
     with files.writing(run.path):
         if path.is_file() and _fits(finished := Results.read(path), suite, weights_sha256):
             return finished
-        local.set_threads(threads or local.cores())
+        local.set_threads(threads or local.compute_threads())
         test_sets = {task.name: sets.read(data, task) for task in suite.tasks}
         network = Embedder(scale, run.weights(), device=local.device(device))
         done = [

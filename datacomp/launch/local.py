@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
 
+_MAX_THREADS = 8
+
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
 
@@ -15,6 +17,11 @@ Answer = TypeVar("Answer")
 def cores() -> int:
     """The processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def compute_threads(workers: int = 0) -> int:
+    """How many threads to compute with beside some loader processes: small models get slower with more than a few."""
+    return max(1, min(_MAX_THREADS, cores() - workers))
 
 
 def run_all(function: Callable[[Task], Answer], tasks: Sequence[Task], *, workers: int | None = None) -> Iterator[Answer]:

@@ -67,7 +67,7 @@ def _hardware(device: str | None, threads: int | None, workers: int | None) -> _
     device = local.device(device)
     if workers is None:
         workers = 1 if device == "cpu" else min(8, local.cores())
-    return _Hardware(device, threads or max(1, local.cores() - workers), workers)
+    return _Hardware(device, threads or local.compute_threads(workers), workers)
 
 
 def _train(scale: Scale, shards: tuple[ShardSet, ...], weights: tuple[float, ...], out: Path, seed: int, hardware: _Hardware) -> None:
