@@ -3,6 +3,8 @@
 An array of them is always of dtype `UID`; its digest is the sha256 of its bytes in sorted order, whoever computed it.
 """
 
+import hashlib
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,6 +15,7 @@ from datacomp.errors import PoolError
 
 UID = np.dtype([("f0", "<u8"), ("f1", "<u8")])  # numpy.dtype("u8,u8"), as DataComp writes it
 HEX_DIGITS = 32
+BLOCK_UIDS = 1 << 20
 
 UidArray: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
 
@@ -55,10 +58,16 @@ def order(uids: UidArray) -> np.ndarray[Any, np.dtype[np.intp]]:
     return np.lexsort((uids["f1"], uids["f0"]))
 
 
+def blocks(uids: UidArray) -> Iterator[UidArray]:
+    """Cut an array into pieces, so that a mapped file stays on disk."""
+    for start in range(0, len(uids), BLOCK_UIDS):
+        yield uids[start : start + BLOCK_UIDS]
+
+
 def first_unsorted(uids: UidArray) -> int | None:
     """The index of the first uid that is smaller than the one before it."""
-    for start in range(0, max(len(uids) - 1, 0), 1 << 20):  # by blocks, so that a mapped file stays on disk
-        block = uids[start : start + (1 << 20) + 1]
+    for start in range(0, max(len(uids) - 1, 0), BLOCK_UIDS):
+        block = uids[start : start + BLOCK_UIDS + 1]
         upper, lower = block["f0"], block["f1"]
         falls = (upper[1:] < upper[:-1]) | ((upper[1:] == upper[:-1]) & (lower[1:] < lower[:-1]))
         if falls.any():
@@ -72,11 +81,39 @@ def count(needles: UidArray, haystack: UidArray) -> np.ndarray[Any, np.dtype[np.
     return found.astype(np.int64)
 
 
+def firsts(sorted_uids: UidArray) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Whether each uid of a sorted array differs from the one before it."""
+    first = np.ones(len(sorted_uids), bool)
+    first[1:] = sorted_uids[1:] != sorted_uids[:-1]
+    return first
+
+
 def distinct(sorted_uids: UidArray) -> int:
     """The number of different uids in a sorted array."""
-    if not len(sorted_uids):
-        return 0
-    return 1 + int(np.count_nonzero(sorted_uids[1:] != sorted_uids[:-1]))
+    return int(np.count_nonzero(firsts(sorted_uids)))
+
+
+class Count:
+    """What is known of a sorted list that comes in blocks: how many uids, how many different ones, and the digest."""
+
+    def __init__(self) -> None:
+        self.samples, self.distinct = 0, 0
+        self._hash = hashlib.sha256()
+        self._last: object = None
+
+    def add(self, block: UidArray) -> memoryview:
+        """Count a block; return its bytes."""
+        data = np.ascontiguousarray(block).view(np.uint8).data
+        self._hash.update(data)
+        if len(block):
+            self.samples += len(block)
+            self.distinct += distinct(block) - (block[0].item() == self._last)
+            self._last = block[-1].item()
+        return data
+
+    def digest(self) -> str:
+        """The sha256 of all blocks' bytes."""
+        return self._hash.hexdigest()
 
 
 def digest_of(sorted_uids: UidArray) -> str:

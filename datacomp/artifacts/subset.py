@@ -1,8 +1,9 @@
 """A subset: a sorted list of uids, with a record beside it that says where it comes from. A uid listed twice is seen twice."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 
@@ -69,7 +70,10 @@ def read(path: Path) -> Subset:
 
 def describe(array: uids.UidArray) -> SubsetRecord:
     """What a sorted list says of itself."""
-    return SubsetRecord(uids_sha256=uids.digest_of(array), samples=len(array), distinct_samples=uids.distinct(array))
+    count = uids.Count()
+    for block in uids.blocks(array):
+        count.add(block)
+    return SubsetRecord(uids_sha256=count.digest(), samples=count.samples, distinct_samples=count.distinct)
 
 
 def map_file(path: Path) -> uids.UidArray:
@@ -98,14 +102,31 @@ _AGAIN = "write the list again with numpy.save or datacomp filter"
 
 
 def write(path: Path, array: uids.UidArray, record: SubsetRecord) -> Subset:
-    """Write a sorted list with its record.
+    """Write a sorted list with its record."""
+    return write_blocks(path, [array], lambda _: record)
+
+
+def write_blocks(path: Path, blocks: Iterable[uids.UidArray], complete: Callable[[SubsetRecord], SubsetRecord]) -> Subset:
+    """Write a list that comes in sorted blocks, in memory that does not grow with it; `complete` adds to what the list says of itself.
 
     The record comes first: a list without one is somebody else's and complete, so the list itself is what means "complete" here.
     """
-    if not len(array):
-        raise SubsetError("the list would be empty", repair="loosen the filter")
+    count = uids.Count()
     path.unlink(missing_ok=True)
-    record.write(sidecar(path))
-    with files.whole(path) as temporary, temporary.open("wb") as file:
-        np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
-    return Subset(path, array, record)
+    with files.whole(path) as temporary:
+        with temporary.open("wb") as file:
+            _write_header(file, 0)
+            for block in blocks:
+                file.write(count.add(block))
+            file.seek(0)
+            _write_header(file, count.samples)
+        if not count.samples:
+            raise SubsetError("the list would be empty", repair="loosen the filter")
+        record = complete(SubsetRecord(uids_sha256=count.digest(), samples=count.samples, distinct_samples=count.distinct))
+        record.write(sidecar(path))
+    return Subset(path, map_file(path), record)
+
+
+def _write_header(file: BinaryIO, samples: int) -> None:
+    """Numpy leaves room in the header for any number of rows, so that it can be written again in its place."""
+    np.lib.format.write_array_header_1_0(file, {"descr": np.lib.format.dtype_to_descr(uids.UID), "fortran_order": False, "shape": (samples,)})
