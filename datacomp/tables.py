@@ -1,7 +1,8 @@
 """Arrays and tables from disk without running anything that they hold."""
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,30 @@ from datacomp.errors import PoolError
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
     """Read some columns of a parquet file; one that lacks them or is broken is an error that names it."""
-    try:
-        if columns is not None and (missing := sorted(set(columns) - set(pl.read_parquet_schema(path)))):
-            raise PoolError(f"{path} has no column {', '.join(missing)}", allowed=", ".join(pl.read_parquet_schema(path)))
+    with _named(path):
+        _check_columns(path, columns or [])
         return pl.read_parquet(path, columns=columns, glob=False)
+
+
+def count_rows(path: Path, column: str) -> int:
+    """The rows of a parquet file that has that column."""
+    with _named(path):
+        _check_columns(path, [column])
+        return int(pl.scan_parquet(path, glob=False).select(pl.len()).collect().item())
+
+
+def _check_columns(path: Path, columns: list[str]) -> None:
+    there = pl.read_parquet_schema(path)
+    if missing := sorted(set(columns) - set(there)):
+        raise PoolError(f"{path} has no column {', '.join(missing)}", allowed=", ".join(there))
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError:
-        raise PoolError(f"there is no table at {path}", repair="make or download the pool again") from None
+        raise PoolError(f"there is no table at {path}", repair="check the path, or make or download the pool again") from None
     except pl.exceptions.PolarsError as error:
         raise PoolError(f"{path} cannot be read as parquet: {error}", repair="make or download this file again") from None
 

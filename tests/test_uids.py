@@ -133,10 +133,3 @@ def test_a_list_in_a_place_that_cannot_be_written_to_is_still_checked(tmp_path, 
     path = save(tmp_path / "list.npy", array(ZEROS, ONE))
     monkeypatch.setattr(subsets.SubsetRecord, "write", lambda record, place: (_ for _ in ()).throw(PermissionError(place)))
     assert check.check(path).record.samples == 2
-
-
-def test_repair_sorts_and_keeps_copies(tmp_path):
-    path = save(tmp_path / "list.npy", array(ALL, ONE, ALL))
-    mended = check.repair(path, tmp_path / "mended.npy")
-    assert uids.text(mended.subset.uids) == [ONE, ALL, ALL]
-    assert check.check(tmp_path / "mended.npy").record.distinct_samples == 2

@@ -1,10 +1,7 @@
-"""Looking at lists: does one fit a pool, what does it say of itself, and mending what can be mended."""
+"""Looking at a list: whether it is one, and whether it fits a pool."""
 
 import contextlib
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
 
 from datacomp import uids
 from datacomp.artifacts import pool as pools
@@ -29,18 +26,3 @@ def check(path: Path, pool: Pool | None = None) -> Subset:
         with contextlib.suppress(OSError):  # in a place that cannot be written to, a list stays without a record
             subset.record.write(subsets.sidecar(path))
     return subset
-
-
-class Repaired(NamedTuple):
-    """A mended list and how many uids it lost."""
-
-    subset: Subset
-    dropped_samples: int
-
-
-def repair(path: Path, out: Path, pool: Pool | None = None) -> Repaired:
-    """Sort a list and, where a pool is given, drop what it does not hold; copies of a uid stay. The result says what was done to it."""
-    array = np.array(subsets.map_file(path))
-    array = array[uids.order(array)]
-    kept = array if pool is None else array[uids.count(array, pools.all_uids(pool)) > 0]
-    return Repaired(subsets.write(out, kept, subsets.describe(kept)), len(array) - len(kept))
