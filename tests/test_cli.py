@@ -19,6 +19,7 @@ from datacomp.artifacts import pool as pools
 from datacomp.artifacts import subset as subsets
 from datacomp.cli import app
 from datacomp.filters.apply import apply
+from datacomp.reshard.run import reshard
 
 ROOT = Path(__file__).parent.parent
 PROMISED = {  # these names stay
@@ -174,14 +175,15 @@ def read_only(tmp_path):
     return folder, ("unshare", "-m", "sh", "-c", f'mount -t tmpfs -o ro tmpfs {folder} && exec "$@"', "sh")
 
 
-def test_a_read_only_place_is_refused(small_pool, listed, small_shards, make_entry, tmp_path, read_only):
+def test_a_read_only_place_is_refused(small_pool, listed, make_entry, tmp_path, read_only):
     folder, wrapper = read_only
     entry = tmp_path / "entries" / "entry.json"
     make_entry().write(entry)
+    shards = reshard(small_pool, listed, tmp_path / "shards", shard_samples=1000)
     for arguments in (
         ("filter", "no_filter", "--pool", small_pool.path, "--out", folder / "list.npy"),
         ("reshard", "--pool", small_pool.path, "--subset", listed.path, "--out", folder / "shards"),
-        ("train", "--scale", "smoke", "--shards", small_shards.path, "--out", folder / "run"),
+        ("train", "--scale", "smoke", "--shards", shards.path, "--out", folder / "run"),
         ("board", "build", "--entries", entry.parent, "--out", folder / "board"),
     ):
         assert_one_clear_line(datacomp(*arguments, wrapper=wrapper), r"read-only.*(Read-only file system|Permission denied).*Repair:")

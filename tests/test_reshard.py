@@ -119,6 +119,8 @@ def test_what_was_never_downloaded_is_counted_apart(pool_with_lost_samples, tmp_
         reshard(pool_with_lost_samples, subset, tmp_path / "shards", shard_samples=300)
     done = reshard(pool_with_lost_samples, subset, tmp_path / "shards", shard_samples=300, allow_missing=0.01)
     assert done.record.missing_samples == {"not downloaded": 1}
+    with pytest.raises(StageError, match="1 not downloaded"):  # also when it was allowed before
+        reshard(pool_with_lost_samples, subset, tmp_path / "shards", shard_samples=300)
     assert done.record.effective_pool.samples == 599
     assert done.record.effective_pool.uids_sha256 != done.record.pool_uids_sha256
 
@@ -142,7 +144,7 @@ def test_a_uid_that_stands_twice_in_the_pool_is_an_error(pool_with_lost_samples,
 
 def test_another_list_does_not_go_into_the_same_folder(small_pool, small_shards, tmp_path):
     other = apply("random", {"fraction": 0.1}, small_pool, tmp_path / "list.npy")
-    with pytest.raises(StageError, match="another list or pool"):
+    with pytest.raises(StageError, match="another list, pool or size"):
         reshard(small_pool, other, small_shards.path, shard_samples=50)
 
 

@@ -198,6 +198,11 @@ def test_records_hold_no_clock(tiny_scale, small_shards, tmp_path):
     assert {"step", "loss", "samples_per_s", "time"} <= set(json.loads((run.path / "log.jsonl").read_text().splitlines()[0]))
 
 
+def test_shards_of_another_size_than_the_recipe_s_are_refused(small_shards, tmp_path):
+    with pytest.raises(StageError, match=r"shards of 50 samples, scale smoke draws shards of 1,000.*--scale smoke"):
+        train(scales.load("smoke"), (small_shards,), tmp_path / "run")
+
+
 @pytest.mark.parametrize("weights", [(1.0, 1.0), (0.0,), (-1.0,)])
 def test_weights_must_be_positive_and_one_a_source(tiny_scale, small_shards, tmp_path, weights):
     with pytest.raises(StageError, match="one positive weight a source"):

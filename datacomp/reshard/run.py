@@ -37,7 +37,7 @@ def reshard(
         if overwrite:
             files.empty(out)
         elif (out / shards.RECORD).is_file():
-            return _same(shards.read(out), pool, subset)
+            return _same(shards.read(out), pool, subset, shard_samples, allow_missing)
         pool_uids = pools.all_uids(pool)
         indexed = _index(pool, workers)
         asked = Asked(
@@ -48,7 +48,7 @@ def reshard(
         )
         _claim(out, asked)
         chosen = plan.select(indexed, subset.uids, pool_uids)
-        _check_missing(chosen, subset, allow_missing)
+        _check_missing(chosen.missing, len(subset.uids), allow_missing)
         written = _copy(indexed, chosen, out, shard_samples)
         ShardsRecord(
             pool=pool.record.name if pool.record else "",
@@ -64,10 +64,13 @@ def reshard(
     return shards.read(out)
 
 
-def _same(finished: ShardSet, pool: Pool, subset: Subset) -> ShardSet:
-    same_pool = pool.record is None or pool.record.uids_sha256 == finished.record.pool_uids_sha256
-    if not same_pool or finished.record.subset.uids_sha256 != subset.record.uids_sha256:
-        raise StageError(f"{finished.path} holds the shards of another list or pool", repair="choose another --out, or give --overwrite")
+def _same(finished: ShardSet, pool: Pool, subset: Subset, shard_samples: int, allow_missing: float) -> ShardSet:
+    """Return finished shards if they are what is asked for."""
+    record = finished.record
+    same_pool = pool.record is None or pool.record.uids_sha256 == record.pool_uids_sha256
+    if not same_pool or record.subset.uids_sha256 != subset.record.uids_sha256 or record.shard_samples != shard_samples:
+        raise StageError(f"{finished.path} holds shards of another list, pool or size", repair="choose another --out, or give --overwrite")
+    _check_missing(record.missing_samples, record.asked_samples, allow_missing)
     return finished
 
 
@@ -88,12 +91,12 @@ def _index(pool: Pool, workers: int | None) -> plan.Indexed:
     return plan.combine(paths, list(indices))
 
 
-def _check_missing(chosen: plan.Plan, subset: Subset, allow_missing: float) -> None:
-    lost = sum(chosen.missing.values())
-    if lost > allow_missing * len(subset.uids) or not len(chosen.rows):
-        reasons = ", ".join(f"{n:,} {reason}" for reason, n in chosen.missing.items())
+def _check_missing(missing: dict[str, int], asked: int, allow_missing: float) -> None:
+    lost = sum(missing.values())
+    if lost > allow_missing * asked or lost == asked:
+        reasons = ", ".join(f"{n:,} {reason}" for reason, n in missing.items())
         raise StageError(
-            f"{lost:,} of the {len(subset.uids):,} listed samples cannot be found: {reasons}",
+            f"{lost:,} of the {asked:,} listed samples cannot be found: {reasons}",
             allowed=f"a share of {allow_missing:g} missing",
             repair="use the pool that the list was made from, or say how much may be missing with --allow-missing FRACTION",
         )

@@ -35,8 +35,14 @@ def train(
     `weights` are the sources' shares of the samples drawn (1 each by default). Raises StageError where `out` holds another run.
     """
     weights = weights or (1.0,) * len(shards)
-    if len(weights) != len(shards) or min(weights) <= 0:
+    if not shards or len(weights) != len(shards) or min(weights) <= 0:
         raise StageError(f"{len(weights)} weights came for {len(shards)} sources: {weights}", allowed="one positive weight a source")
+    for shard_set in shards:
+        if (found := shard_set.record.shard_samples) != (drawn := scale.sampling.shard_samples):
+            raise StageError(
+                f"{shard_set.path} has shards of {found:,} samples, scale {scale.name} draws shards of {drawn:,}",
+                repair=f"reshard again with --scale {scale.name}",
+            )
     inputs = Inputs(
         scale=scale.name,
         recipe_sha256=scale.digest(),
