@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -19,8 +20,9 @@ def show_entries(entries: Sequence[Entry]) -> None:
     suite = suites.load(entries[0].suite)
     shared = [mark for mark in entries[0].marks if all(mark in entry.marks for entry in entries)]
     about = (entries[0].track, f"scale {entries[0].scale}", f"suite {suite.spec.name} version {suite.spec.version}", *shared)
-    table = Table(title=f"{', '.join(about)}; in percent ± standard error", title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("method", min_width=28)
+    typer.echo(f"{', '.join(about)}; in percent ± standard error")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("method")
     table.add_column("samples", justify="right", no_wrap=True)
     names = {averages.AVERAGE: "average"} | {group.name: group.title for group in suite.spec.groups}
     for title in names.values():
