@@ -11,6 +11,7 @@ from threading import Thread
 
 import pytest
 
+from datacomp import digest
 from datacomp.artifacts.entry import Entry
 from datacomp.board import averages, page, rank, serve, verify
 from datacomp.declared import suite as suites
@@ -366,3 +367,10 @@ def test_templates_never_mark_anything_as_safe():
     texts = {path.name: path.read_text() for path in templates.glob("*.html")}
     assert set(texts) == {"base.html", "index.html", "entry.html"}
     assert not [name for name, text in texts.items() if "safe" in text or "autoescape" in text or "Markup" in text]
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parent / "history").glob("entry-*.json")), ids=lambda path: path.name)
+def test_yesterday_s_entries_stay_readable_and_keep_their_digest(path):
+    entry = Entry.read(path)
+    assert entry.digest() == digest.of_file(path)
+    assert entry.runs[0].sources[0].subset.filter == "clip_score"

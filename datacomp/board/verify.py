@@ -49,7 +49,7 @@ def check(entry: Entry) -> list[Check]:
         "recipe": (entry.recipe_sha256, scale.digest()),
         "suite": (entry.suite_sha256, suite.digest()),
     }
-    found = [Check(f"{name} is today's", _differs(given, expected)) for name, (given, expected) in digests.items()]
+    found = [Check(f"digest of the {name}", _differs(given, expected)) for name, (given, expected) in digests.items()]
     found.append(Check("suite version", _differs(entry.suite_version, suite.spec.version)))
     rules = enter.broken_rules(entry, scale, track)
     found.append(Check("rules of the track", "; ".join(rules)))
