@@ -125,7 +125,7 @@ def test_a_removed_mark_is_found(make_entry):
 
 
 def test_another_recipe_is_found(make_entry):
-    assert problems(make_entry(recipe_sha256="0" * 64)) == ["recipe is today's"]
+    assert problems(make_entry(recipe_sha256="0" * 64)) == ["digest of the recipe"]
 
 
 @pytest.mark.parametrize("link", ["javascript:alert(1)", "data:text/html,x", "https://a b", "//example.org", "HTTPS\t://example.org"])
