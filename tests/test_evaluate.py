@@ -14,7 +14,7 @@ from datacomp import tars
 from datacomp.artifacts import results as results_files
 from datacomp.artifacts.run import Run
 from datacomp.declared import suite as suites
-from datacomp.errors import StageError
+from datacomp.errors import RecordError, StageError, TarError
 from datacomp.evaluate import classification, metrics, sets
 from datacomp.evaluate.run import evaluate
 from datacomp.network.build import Tokenizer
@@ -139,6 +139,25 @@ def test_a_test_set_of_another_content_is_refused(run_copy, tiny_scale, small_su
         miniature.make_test_set(task.model_copy(update={"data": task.data.model_copy(update={"seed": 5})}), tmp_path)
     with pytest.raises(StageError, match="is defined on"):
         evaluate(run_copy, tiny_scale, suite, tmp_path)
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"content_sha256": 1, "files": []}'])
+def test_a_manifest_that_is_none_is_refused(run_copy, tiny_scale, small_suite, tmp_path, content):
+    suite, data = small_suite
+    shutil.copytree(data, tmp_path / "sets")
+    (tmp_path / "sets" / suite.tasks[0].folder / sets.MANIFEST).write_text(content)
+    with pytest.raises(RecordError, match="is no manifest record"):
+        evaluate(run_copy, tiny_scale, suite, tmp_path / "sets")
+
+
+def test_a_label_that_is_no_number_is_named(tmp_path):
+    (tmp_path / "test").mkdir()
+    with tars.TarWriter(tmp_path / "test" / "0.tar") as writer:
+        writer.add("0.cls", b"cat")
+        writer.add("0.jpg", b"picture")
+    (tmp_path / "test" / "nshards.txt").write_text("1\n")
+    with pytest.raises(TarError, match=r"0\.tar: sample '0' has the label b'cat'"):
+        list(sets.samples(sets.TestSet(tmp_path, (), (), "")))
 
 
 def test_a_missing_test_set_is_named(run_copy, tiny_scale, small_suite, tmp_path):

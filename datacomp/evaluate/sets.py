@@ -1,20 +1,29 @@
 """Test sets on disk, in the published layout: classnames.txt, zeroshot_classification_templates.txt, test/nshards.txt, test/N.tar."""
 
 import hashlib
-import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from datacomp import digest, files, tars
 from datacomp.declared.suite import Task
 from datacomp.errors import StageError, TarError
+from datacomp.records import Digest, Line, Record
 
-MANIFEST = "manifest.json"  # ours, written last: digests of every file, and of the content
+MANIFEST = "manifest.json"  # ours, written last
 _SHARD_SAMPLES = 1000
+
+Pixels: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]  # (H, W, 3)
+
+
+class Manifest(Record):
+    """The digest of every file of a test set, and of what they hold before encoding."""
+
+    content_sha256: Digest
+    files: dict[Line, Digest]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +36,13 @@ class TestSet:
     content_sha256: str
 
 
-def write(folder: Path, class_names: tuple[str, ...], templates: tuple[str, ...], samples: Iterator[tuple[np.ndarray[Any, Any], int]], encode: Any) -> TestSet:
+def write(
+    folder: Path,
+    class_names: tuple[str, ...],
+    templates: tuple[str, ...],
+    samples: Iterator[tuple[Pixels, int]],
+    encode: Callable[[Pixels], bytes],
+) -> TestSet:
     """Write a test set from pictures, uint8 (H, W, 3), and labels; the manifest comes last."""
     content = hashlib.sha256(digest.canonical({"classes": class_names, "templates": templates}).encode())
     written: dict[str, Path] = {}
@@ -49,29 +64,24 @@ def write(folder: Path, class_names: tuple[str, ...], templates: tuple[str, ...]
                 writer.add(f"s{row:07d}.jpg", encode(pixels))
         written[name] = folder / name
     note("test/nshards.txt", f"{len(starts)}\n")
-    manifest = {"content_sha256": content.hexdigest(), "files": {name: digest.of_file(path) for name, path in written.items()}}
-    files.write_text(folder / MANIFEST, digest.canonical(manifest))
+    Manifest(content_sha256=content.hexdigest(), files={name: digest.of_file(path) for name, path in written.items()}).write(folder / MANIFEST)
     return read_folder(folder)
 
 
 def read_folder(folder: Path) -> TestSet:
     """Open a test set and hold every file against its manifest."""
-    missing = StageError(
-        f"there is no test set at {folder}",
-        allowed="the published layout with our manifest.json",
-        repair="make the sets with: datacomp evalsets make --out DIR",
-    )
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-    except FileNotFoundError:
-        raise missing from None
-    except ValueError:
-        raise StageError(f"{folder / MANIFEST} is not JSON", repair="make the set again") from None
-    for name, expected in manifest["files"].items():
+    if not (folder / MANIFEST).is_file():
+        raise StageError(
+            f"there is no test set at {folder}",
+            allowed="the published layout with our manifest.json",
+            repair="make the sets with: datacomp evalsets make --out DIR",
+        )
+    manifest = Manifest.read(folder / MANIFEST)
+    for name, expected in manifest.files.items():
         path = folder / name
         if not path.is_file() or digest.of_file(path) != expected:
             raise StageError(f"test set {folder.name}: {name} is missing or was changed", repair=f"remove {folder} and make the set again")
-    return TestSet(folder, _lines(folder / "classnames.txt"), _lines(folder / "zeroshot_classification_templates.txt"), manifest["content_sha256"])
+    return TestSet(folder, _lines(folder / "classnames.txt"), _lines(folder / "zeroshot_classification_templates.txt"), manifest.content_sha256)
 
 
 def read(data: Path, task: Task) -> TestSet:
@@ -100,4 +110,6 @@ def samples(test_set: TestSet) -> Iterator[tuple[bytes, int]]:
             image = next((data[extension] for extension in tars.IMAGE_EXTENSIONS if extension in data), None)
             if image is None or "cls" not in data:
                 raise TarError(f"{path}: sample {sample.key!r} lacks its picture or its label", repair="make or download the set again")
+            if not data["cls"].strip().isdigit():
+                raise TarError(f"{path}: sample {sample.key!r} has the label {data['cls'][:20]!r}", allowed="a whole number")
             yield image, int(data["cls"])
