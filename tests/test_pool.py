@@ -102,6 +102,13 @@ def test_a_pool_that_was_stopped_goes_on_to_the_same_bytes(tmp_path, monkeypatch
     assert bytes_below(tmp_path / "stopped") == bytes_below(tmp_path / "whole")
 
 
+def test_a_pool_does_not_depend_on_the_number_of_processes(tmp_path, monkeypatch):
+    for workers in (1, 2):
+        monkeypatch.setattr(synthetic, "FILE_SAMPLES", 40)
+        synthetic.make(declared.load("nano"), tmp_path / str(workers), samples=80, workers=workers)
+    assert bytes_below(tmp_path / "1") == bytes_below(tmp_path / "2")
+
+
 def test_a_folder_with_another_pool_is_refused(small_pool):
     with pytest.raises(PoolError, match="holds pool nano with 600 samples"):
         synthetic.make(declared.load("nano"), small_pool.path, samples=601)

@@ -176,9 +176,13 @@ def _write_metadata(part: _Part, ids: uids.UidArray, captions: list[str], pictur
         }
     )
     features: dict[str, np.ndarray[Any, Any]] = {}
+    crops: dict[str, np.ndarray[Any, np.dtype[np.uint8]]] = {}  # by scale, whose transform makes them: (N, size, size, 3)
+    local.set_threads(1)  # so that the scores' last bits do not depend on the number of processes
     for reference in part.references:
         network = _network(reference)
-        images = network.images(np.stack([network.crop(picture) for picture in pictures]))  # (N, D)
+        if reference.scale not in crops:
+            crops[reference.scale] = np.stack([network.crop(picture) for picture in pictures])
+        images = network.images(crops[reference.scale])  # (N, D)
         texts = network.texts(captions)  # (N, D)
         features |= {f"{reference.prefix}_img": images.astype(np.float16), f"{reference.prefix}_txt": texts.astype(np.float16)}
         table = table.with_columns(pl.Series(f"clip_{reference.prefix}_similarity_score", (images * texts).sum(axis=1)))
