@@ -7,6 +7,7 @@ import fcntl
 import os
 import shutil
 import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 from datacomp.errors import BusyError
 
 _TEMPORARY = ".part-"
+_LOCK = ".lock"
 
 
 @contextmanager
@@ -27,6 +29,14 @@ def whole(path: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def scratch(folder: Path) -> Iterator[Path]:
+    """Give a folder for what is needed for a while, on the disk of the result; it vanishes with the block, or with the next sweep."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=_TEMPORARY) as path:
+        yield Path(path)
 
 
 def publish(temporary: Path, path: Path) -> None:
@@ -54,22 +64,22 @@ def write_text(path: Path, text: str) -> None:
 
 def sweep(folder: Path) -> None:
     """Remove what a killed writer left under a temporary name."""
-    for leftover in folder.rglob(f"{_TEMPORARY}*"):
-        leftover.unlink()
+    for leftover in sorted(folder.rglob(f"{_TEMPORARY}*"), reverse=True):  # what lies in a scratch folder comes before it
+        _remove(leftover)
 
 
 def empty(folder: Path) -> None:
     """Remove everything that a folder holds, its lock aside."""
     for path in folder.iterdir() if folder.is_dir() else ():
-        if path.name == _LOCK:
-            continue
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+        if path.name != _LOCK:
+            _remove(path)
 
 
-_LOCK = ".lock"
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 @contextmanager

@@ -5,6 +5,7 @@ Every key is declared, unknown keys are refused, nothing is coerced, NaN and inf
 
 import json
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -31,9 +32,19 @@ class Record(pydantic.BaseModel):
         try:
             return cls.model_validate_json(text)
         except pydantic.ValidationError as error:
-            raise RecordError(
-                f"{where} is no {cls.__name__.lower()} record: {_first_problem(error)}", repair=f"write it as {cls.__module__} declares it"
-            ) from None
+            raise cls._refused(where, error) from None
+
+    @classmethod
+    def of(cls, content: Mapping[str, object], where: str) -> Self:
+        """Make a record of values that somebody gave; `where` names them in errors."""
+        try:
+            return cls.model_validate(content)
+        except pydantic.ValidationError as error:
+            raise cls._refused(where, error) from None
+
+    @classmethod
+    def _refused(cls, where: str, error: pydantic.ValidationError) -> RecordError:
+        return RecordError(f"{where} is no {cls.__name__.lower()} record: {_first_problem(error)}", repair=f"write it as {cls.__module__} declares it")
 
     @classmethod
     def read(cls, path: Path) -> Self:

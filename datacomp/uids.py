@@ -53,6 +53,11 @@ def text(uids: UidArray) -> list[str]:
     return [packed[start : start + HEX_DIGITS] for start in range(0, len(packed), HEX_DIGITS)]
 
 
+def raw(uids: UidArray) -> memoryview:
+    """The bytes of an array, as they stand in files."""
+    return np.ascontiguousarray(uids).view(np.uint8).data
+
+
 def order(uids: UidArray) -> np.ndarray[Any, np.dtype[np.intp]]:
     """The stable permutation that sorts uids."""
     return np.lexsort((uids["f1"], uids["f0"]))
@@ -103,7 +108,7 @@ class Count:
 
     def add(self, block: UidArray) -> memoryview:
         """Count a block; return its bytes."""
-        data = np.ascontiguousarray(block).view(np.uint8).data
+        data = raw(block)
         self._hash.update(data)
         if len(block):
             self.samples += len(block)
@@ -118,7 +123,7 @@ class Count:
 
 def digest_of(sorted_uids: UidArray) -> str:
     """The sha256 by which a sorted uid array is known everywhere."""
-    return digest.of_bytes(np.ascontiguousarray(sorted_uids).view(np.uint8).data)
+    return digest.of_bytes(raw(sorted_uids))
 
 
 def _no_uid(found: object, where: str) -> PoolError:

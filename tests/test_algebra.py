@@ -18,7 +18,7 @@ LISTS = st.lists(st.lists(st.sampled_from(NAMES), min_size=1, max_size=12), min_
 
 def write(path, names, **about):
     array = uids.parse(sorted(names))
-    return subsets.write(path, array, subsets.describe(array).model_copy(update=about))
+    return subsets.write(path, [array], about)
 
 
 def expected(operation, counters):

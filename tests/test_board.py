@@ -369,6 +369,13 @@ def test_templates_never_mark_anything_as_safe():
     assert not [name for name, text in texts.items() if "safe" in text or "autoescape" in text or "Markup" in text]
 
 
+@pytest.mark.parametrize(("seeds", "level"), [((0, 1), verify.ARTEFACTS_CHECKED), ((0, 0), verify.SELF_REPORTED), ((0,), verify.SELF_REPORTED)])
+def test_artefacts_are_checked_only_when_every_seed_s_run_was(make_entry, tmp_path, monkeypatch, seeds, level):
+    make_entry(seeds=(0, 1)).write(tmp_path / "entry.json")
+    monkeypatch.setattr(verify, "_against_run", lambda entry, folder: (verify.Check("run", ""), int(folder.name)))
+    assert verify.verify(tmp_path / "entry.json", tuple(map(Path, map(str, seeds))))[2] == level
+
+
 @pytest.mark.parametrize("path", sorted((Path(__file__).parent / "history").glob("entry-*.json")), ids=lambda path: path.name)
 def test_yesterday_s_entries_stay_readable_and_keep_their_digest(path):
     entry = Entry.read(path)

@@ -164,7 +164,7 @@ def test_at_nano_no_filter_clip_score_and_oracle_are_told_apart(data, tmp_path):
     scores = []  # of each list, its average under each seed
     for listed in lists:
         out = tmp_path / listed.path.stem
-        entry = run(scale, pool.path, listed.path, About(listed.path.stem, "a test"), out, suite=suite, seeds=seeds, data=data)
+        entry = run(scale, pool.path, listed.path, About(method=listed.path.stem, author="a test"), out, suite=suite, seeds=seeds, data=data)
         scores.append([statistics.fmean(task.metrics["acc1"] for task in seed.tasks) for seed in entry.runs])
     chance = statistics.fmean(task.chance for task in suite.tasks)
     assert min(scores[0]) > chance + 0.05

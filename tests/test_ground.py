@@ -39,8 +39,11 @@ def test_what_a_killed_writer_left_is_swept_away(tmp_path):
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / ".part-file").write_text("half")
     (tmp_path / "deep" / "file").write_text("whole")
+    (tmp_path / ".part-scratch" / "deep").mkdir(parents=True)
+    (tmp_path / ".part-scratch" / "deep" / ".part-file").write_text("half")
     with files.writing(tmp_path):
         assert [path.name for path in (tmp_path / "deep").iterdir()] == ["file"]
+        assert not (tmp_path / ".part-scratch").exists()
 
 
 def test_a_lock_is_free_when_its_owner_was_killed(tmp_path):

@@ -97,7 +97,8 @@ def test_a_pool_that_was_stopped_goes_on_to_the_same_bytes(tmp_path, monkeypatch
     synthetic.make(unscored(), tmp_path / "whole", samples=60, workers=1)
     with stopped(6):
         synthetic.make(unscored(), tmp_path / "stopped", samples=60, workers=1)
-    assert not (tmp_path / "stopped" / "pool.json").exists()
+    with pytest.raises(PoolError, match="a pool that is not finished"):  # and not a smaller pool of somebody else's
+        pools.read(tmp_path / "stopped")
     synthetic.make(unscored(), tmp_path / "stopped", samples=60, workers=1)
     assert bytes_below(tmp_path / "stopped") == bytes_below(tmp_path / "whole")
 

@@ -20,7 +20,7 @@ from datacomp.reshard.run import reshard
 
 def write_list(path, array):
     array = array[uids.order(array)]
-    return subsets.write(path, array, subsets.describe(array))
+    return subsets.write(path, [array])
 
 
 def members(paths):

@@ -122,9 +122,9 @@ def test_a_list_that_its_record_does_not_describe_is_refused(tmp_path):
 
 def test_a_killed_writer_leaves_no_list_without_its_record(tmp_path, stopped):
     listed = array(ZEROS, ONE)
-    subsets.write(tmp_path / "list.npy", array(ALL), subsets.describe(array(ALL)))
+    subsets.write(tmp_path / "list.npy", [array(ALL)])
     with stopped(1):
-        subsets.write(tmp_path / "list.npy", listed, subsets.describe(listed))
+        subsets.write(tmp_path / "list.npy", [listed])
     with pytest.raises(SubsetError, match="there is no uid list"):
         subsets.read(tmp_path / "list.npy")
 

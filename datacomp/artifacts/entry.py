@@ -14,6 +14,9 @@ Name = Annotated[str, pydantic.Field(min_length=1, max_length=100, pattern=r"^[^
 Link = Annotated[str, pydantic.Field(max_length=500, pattern=r"^https?://[^\s\x00-\x1f\x7f]+$")]
 
 
+Description = Annotated[str, pydantic.Field(max_length=4000)]
+
+
 class SeedRun(Record):
     """One training run of the entry with its raw results."""
 
@@ -50,7 +53,7 @@ class Entry(Record):
     suite_sha256: Digest
     division: Literal["closed", "open"]
     method: Name
-    description: Annotated[str, pydantic.Field(max_length=4000)]
+    description: Description
     proposed_by: Name
     run_by: Name
     links: tuple[Link, ...]

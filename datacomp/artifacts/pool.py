@@ -12,6 +12,7 @@ from datacomp import tables, uids
 from datacomp.errors import PoolError
 from datacomp.records import Record
 
+PLAN = "plan.json"  # what a pool is to hold, written first
 FEATURES = ("b32_img", "b32_txt", "l14_img", "l14_txt")
 
 
@@ -81,8 +82,10 @@ class Block:
 def read(path: Path) -> Pool:
     """Open a pool.
 
-    Raises PoolError for a folder that is none, or that lacks a file which its record names.
+    Raises PoolError for a folder that is none, that is not finished, or that lacks a file which its record names.
     """
+    if (path / PLAN).is_file() and not (path / "pool.json").is_file():
+        raise PoolError(f"{path} is a pool that is not finished", repair="start the command that makes it again; it goes on where it stopped")
     stems = tuple(sorted(table.stem for table in (path / "metadata").glob("*.parquet")))
     record = PoolRecord.read(path / "pool.json") if (path / "pool.json").is_file() else None
     if record is not None and (missing := [file.stem for file in record.files if file.stem not in stems]):

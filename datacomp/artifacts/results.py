@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from datacomp.errors import StageError
 from datacomp.records import Count, Digest, Line, Record
 
 
@@ -24,13 +23,6 @@ class Results(Record):
     suite_sha256: Digest
     weights_sha256: Digest
     tasks: tuple[TaskResult, ...]
-
-    def of(self, task: str) -> TaskResult:
-        """The result of one task."""
-        for result in self.tasks:
-            if result.task == task:
-                return result
-        raise StageError(f"the results hold no task {task!r}", allowed=", ".join(result.task for result in self.tasks))
 
 
 def path_in(run: Path, suite: str) -> Path:

@@ -1,6 +1,6 @@
 """A subset: a sorted list of uids, with a record beside it that says where it comes from. A uid listed twice is seen twice."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -73,7 +73,11 @@ def describe(array: uids.UidArray) -> SubsetRecord:
     count = uids.Count()
     for block in uids.blocks(array):
         count.add(block)
-    return SubsetRecord(uids_sha256=count.digest(), samples=count.samples, distinct_samples=count.distinct)
+    return SubsetRecord.of(_counted(count), "a list")
+
+
+def _counted(count: uids.Count) -> dict[str, object]:
+    return {"uids_sha256": count.digest(), "samples": count.samples, "distinct_samples": count.distinct}
 
 
 def map_file(path: Path) -> uids.UidArray:
@@ -101,13 +105,8 @@ _ALLOWED = 'a one-dimensional array of numpy.dtype("u8,u8"): upper and lower 64 
 _AGAIN = "write the list again with numpy.save or datacomp filter"
 
 
-def write(path: Path, array: uids.UidArray, record: SubsetRecord) -> Subset:
-    """Write a sorted list with its record."""
-    return write_blocks(path, [array], lambda _: record)
-
-
-def write_blocks(path: Path, blocks: Iterable[uids.UidArray], complete: Callable[[SubsetRecord], SubsetRecord]) -> Subset:
-    """Write a list that comes in sorted blocks, in memory that does not grow with it; `complete` adds to what the list says of itself.
+def write(path: Path, blocks: Iterable[uids.UidArray], origin: Mapping[str, object] | None = None) -> Subset:
+    """Write a list that comes in sorted blocks, in memory that does not grow with it; `origin` holds the record's other fields.
 
     The record comes first: a list without one is somebody else's and complete, so the list itself is what means "complete" here.
     """
@@ -122,7 +121,7 @@ def write_blocks(path: Path, blocks: Iterable[uids.UidArray], complete: Callable
             _write_header(file, count.samples)
         if not count.samples:
             raise SubsetError("the list would be empty", repair="loosen the filter")
-        record = complete(SubsetRecord(uids_sha256=count.digest(), samples=count.samples, distinct_samples=count.distinct))
+        record = SubsetRecord.of(_counted(count) | dict(origin or {}), f"what is known of {path.name}")
         record.write(sidecar(path))
     return Subset(path, map_file(path), record)
 

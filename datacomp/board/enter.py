@@ -1,11 +1,11 @@
 """The entry stage: finished runs with their results in, an entry out."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal
 
 from datacomp import digest
 from datacomp.artifacts import results as results_files
-from datacomp.artifacts.entry import FORMAT, Entry, SeedRun
+from datacomp.artifacts.entry import FORMAT, Description, Entry, Link, Name, SeedRun
 from datacomp.artifacts.results import Results
 from datacomp.artifacts.run import Run
 from datacomp.board import averages
@@ -15,16 +15,17 @@ from datacomp.declared.scale import Scale
 from datacomp.declared.suite import Suite
 from datacomp.declared.track import Track
 from datacomp.errors import EntryError
+from datacomp.records import Record
 
 
-class About(NamedTuple):
+class About(Record):
     """What only people can say of an entry."""
 
-    method: str
-    author: str  # who proposed the list
-    run_by: str = ""  # who ran it; the author where nothing is said
-    description: str = ""
-    links: tuple[str, ...] = ()
+    method: Name
+    author: Name  # who proposed the list
+    run_by: Name | Literal[""] = ""  # who ran it; the author where nothing is said
+    description: Description = ""
+    links: tuple[Link, ...] = ()
 
 
 def enter(runs: Sequence[Run], suite: Suite, track: Track, about: About) -> Entry:
@@ -35,7 +36,7 @@ def enter(runs: Sequence[Run], suite: Suite, track: Track, about: About) -> Entr
     scale = scales.load(runs[0].record.inputs.scale)
     seeds = tuple(seed_run(run, suite) for run in runs)
     first = seeds[0].sources[0]
-    entry = Entry.model_validate(
+    entry = Entry.of(
         {
             "format": FORMAT,
             "track": track.name,
@@ -57,7 +58,8 @@ def enter(runs: Sequence[Run], suite: Suite, track: Track, about: About) -> Entr
             "marks": (),
             "runs": seeds,
             "aggregates": averages.aggregates(suite, [seed.tasks for seed in seeds]),
-        }
+        },
+        "what the runs add up to",
     )
     if problems := broken_rules(entry, scale, track):
         raise EntryError(problems[0], repair="see tracks/rules/ and leaderboard/RULES.md")

@@ -33,9 +33,10 @@ def verify(path: Path, run_folders: tuple[Path, ...] = ()) -> tuple[Entry, list[
     """
     entry = Entry.read(path)
     checks = check(entry)
-    checks += [_against_run(entry, folder) for folder in run_folders]
-    covered = len(run_folders) >= len(entry.runs) and not any(found.problem for found in checks)
-    return entry, checks, ARTEFACTS_CHECKED if covered else SELF_REPORTED
+    found = [_against_run(entry, folder) for folder in run_folders]
+    checks += [checked for checked, _ in found]
+    covered = {run.seed for run in entry.runs} == {seed for _, seed in found}
+    return entry, checks, ARTEFACTS_CHECKED if covered and not any(checked.problem for checked in checks) else SELF_REPORTED
 
 
 def check(entry: Entry) -> list[Check]:
@@ -121,15 +122,18 @@ def _impossible_task(result: TaskResult, task: Task) -> list[str]:
     return problems
 
 
-def _against_run(entry: Entry, folder: Path) -> Check:
+def _against_run(entry: Entry, folder: Path) -> tuple[Check, int | None]:
+    """Hold an entry against one run on disk; return the run's seed too, None where there is no run."""
     name = f"run at {folder}"
+    seed = None
     try:
         run = runs.read(folder)
-        claimed = next((found for found in entry.runs if found.seed == run.record.inputs.seed), None)
+        seed = run.record.inputs.seed
+        claimed = next((found for found in entry.runs if found.seed == seed), None)
         if claimed is None:
-            return Check(name, f"the entry has no run with its seed, {run.record.inputs.seed}")
+            return Check(name, f"the entry has no run with its seed, {seed}"), seed
         true = enter.seed_run(run, suites.load(entry.suite))
         differs = [field for field in type(true).model_fields if getattr(claimed, field) != getattr(true, field)]
-        return Check(name, f"the entry says something else about its {', '.join(differs)}" if differs else "")
+        return Check(name, f"the entry says something else about its {', '.join(differs)}" if differs else ""), seed
     except DatacompError as error:
-        return Check(name, str(error))
+        return Check(name, str(error)), seed

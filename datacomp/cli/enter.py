@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from datacomp.cli import options
 from datacomp.cli.options import Author, Description, Links, Method, Out, RunBy, Suite, Track
 
 
@@ -32,7 +33,7 @@ def enter(
     from datacomp.declared import suite as suites
     from datacomp.declared import track as tracks
 
-    about = entering.About(method, author, run_by, description, tuple(link or ()))
+    about = options.about(method, author, run_by, description, link)
     entry = entering.enter([runs.read(folder) for folder in run], suites.load(suite), tracks.load(track), about)
     entry.write(out)
     tables.show_entries([entry])

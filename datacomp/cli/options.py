@@ -1,9 +1,12 @@
 """Options that several commands share, each with its help."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from datacomp.board.enter import About
 
 Pool = Annotated[Path, typer.Option("--pool", help="Folder of the pool.", show_default=False)]
 Out = Annotated[Path, typer.Option("--out", help="Where the result goes.", show_default=False)]
@@ -22,4 +25,11 @@ RunBy = Annotated[str, typer.Option("--run-by", help="Who ran it, if somebody el
 Description = Annotated[str, typer.Option("--description", help="A few sentences on the method.", show_default=False)]
 Links = Annotated[list[str] | None, typer.Option("--link", help="An address to read more; may be given several times.", show_default=False)]
 Track = Annotated[str, typer.Option("--track", help="A track of tracks/rules/: filtering, byod.")]
-EXAMPLE = "Example: "
+
+
+def about(method: str, author: str, run_by: str, description: str, links: list[str] | None) -> "About":
+    """What was said of an entry, refused here rather than after hours of training."""
+    from datacomp.board.enter import About
+
+    said = {"method": method, "author": author, "run_by": run_by, "description": description, "links": tuple(links or ())}
+    return About.of(said, "what is said of the entry")

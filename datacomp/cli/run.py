@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from datacomp.cli import options
 from datacomp.cli.options import AllowMissing, Author, Data, Description, Links, Method, Out, Pool, RunBy, Scale, Seeds, SubsetFile, Suite, Threads, Track
 
 
@@ -33,7 +34,6 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the list and say what would be done.")] = False,
 ) -> None:
     """Take one list through the whole chain to an entry. What is done is skipped; what was killed goes on."""
-    from datacomp.board.enter import About
     from datacomp.cli import tables
     from datacomp.declared import scale as scales
     from datacomp.declared import suite as suites
@@ -44,7 +44,7 @@ def run(
         for stage in chain.plan(recipe, pool, subset, out, suite=measured, seeds=seeds):
             typer.echo(f"{'done ' if stage.is_done else 'to do'}  {stage.what} -> {stage.record}")
         return
-    about = About(method, author, run_by, description, tuple(link or ()))
+    about = options.about(method, author, run_by, description, link)
     entry = chain.run(recipe, pool, subset, about, out, suite=measured, track=track, seeds=seeds, data=data, allow_missing=allow_missing, threads=threads)
     tables.show_entries([entry])
     typer.echo(f"entry: {out / chain.ENTRY}")

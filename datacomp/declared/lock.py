@@ -42,7 +42,8 @@ def check(record: Declared, room: Path, key: str) -> None:
         raise LockError(f"{room.name}/{key}.toml is locked and calls itself a draft", repair="restore the file; what was frozen stays frozen")
     if record.status == "frozen" and locked is None:
         raise LockError(
-            f"{room.name}/{key}.toml is frozen and not in {room.name}/LOCK.toml", repair="add its digest to the lock, in the commit that freezes it"
+            f"{room.name}/{key}.toml is frozen and not in {room.name}/LOCK.toml",
+            repair=f'add the line "{key}" = "{record.digest()}" to the lock, in the commit that freezes the record',
         )
     if locked is not None and locked != record.digest():
         raise LockError(

@@ -30,16 +30,15 @@ def apply(name: str, options: dict[str, catalog.Option], pool: Pool, out: Path) 
     everything = np.concatenate([column.uids for column in columns])
     kept = _repeat(made, columns)
     order = uids.order(everything)
-    record = subsets.describe(kept).model_copy(
-        update={
-            "pool_uids_sha256": uids.digest_of(everything[order]),
-            "filter": made.name,
-            "options": options,
-            "assets": made.provenance().assets,
-            "external_resources": made.provenance().external_resources,
-        }
-    )
-    return subsets.write(out, kept, record)
+    used = made.provenance()
+    origin = {
+        "pool_uids_sha256": uids.digest_of(everything[order]),
+        "filter": made.name,
+        "options": options,
+        "assets": used.assets,
+        "external_resources": used.external_resources,
+    }
+    return subsets.write(out, [kept], origin)
 
 
 def _repeat(made: Filter, columns: Sequence[Column]) -> uids.UidArray:

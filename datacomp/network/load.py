@@ -11,13 +11,13 @@ from datacomp import files
 from datacomp.errors import StageError
 
 
-def read_tensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """Read a safetensors file.
 
     Raises StageError for anything else, pickled checkpoints included.
     """
     try:
-        return load_file(path, device=device)
+        return load_file(path)
     except FileNotFoundError:
         raise StageError(f"there are no weights at {path}", repair="check the path, or train again") from None
     except SafetensorError as error:

@@ -40,7 +40,7 @@ def demo(out: Path, *, scale_name: str = "nano", suite_name: str = "nano", seeds
     entries = []
     for number, (title, (path, name)) in enumerate(lists.items(), 1):
         progress.say(f"List {number} of {len(lists)}: {title}")
-        entry = run(scale, pool.path, path, About(title, AUTHOR), out / "runs" / name, suite=suite, seeds=seeds)
+        entry = run(scale, pool.path, path, About(method=title, author=AUTHOR), out / "runs" / name, suite=suite, seeds=seeds)
         entry.write(out / "entries" / f"{name}.json")
         entries.append(entry)
     page.build(out / "entries", out / "board")

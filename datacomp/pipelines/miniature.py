@@ -75,14 +75,12 @@ def oracle(pool: Pool, out: Path) -> Subset:
     good = truth.filter(pl.col("caption_kind").is_in(world.FAITHFUL) & (pl.col("picture_kind") == "sound"))
     found = uids.parse(good["uid"])
     found = found[uids.order(found)]
-    record = subsets.describe(found).model_copy(
-        update={
-            "filter": ORACLE,
-            "pool_uids_sha256": pool.record.uids_sha256 if pool.record else "",
-            "ineligible": "made from the generated world's truth, which no filter may see",
-        }
-    )
-    return subsets.write(out, found, record)
+    origin = {
+        "filter": ORACLE,
+        "pool_uids_sha256": pool.record.uids_sha256 if pool.record else "",
+        "ineligible": "made from the generated world's truth, which no filter may see",
+    }
+    return subsets.write(out, [found], origin)
 
 
 def make_references(out: Path) -> dict[str, Path]:

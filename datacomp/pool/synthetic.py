@@ -65,13 +65,14 @@ def make(
         if (out / "pool.json").is_file():
             return _same(pools.read(out), name, samples)
         asked = digest.canonical({"pool": spec.digest(), "seed": seed, "samples": samples})
-        _claim(out / "plan.json", asked)
+        _claim(out / pools.PLAN, asked)
         made = list(progress.show(local.run_all(_make_part, parts, workers=workers), total=samples, unit=" samples", title="make pool", step=FILE_SAMPLES))
+        everything = sample_uids(seed, np.arange(samples))
         record = PoolRecord(
             name=name,
             samples=samples,
             partial=samples != spec.samples,
-            uids_sha256=uids.digest_of(pools.all_uids(pools.read(out))),
+            uids_sha256=uids.digest_of(everything[uids.order(everything)]),
             content_sha256=digest.of_content(made),
             files=tuple(PoolFile(stem=part.stem, samples=part.samples) for part in parts),
             networks={network.prefix: network.sha256 for network in origin.references},

@@ -8,7 +8,7 @@ import numpy as np
 
 from datacomp import draws, uids
 from datacomp.artifacts import subset as subsets
-from datacomp.artifacts.subset import Subset, SubsetRecord
+from datacomp.artifacts.subset import Subset
 from datacomp.errors import SubsetError
 
 Times: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]  # how often each list names each uid, shape (lists, uids)
@@ -29,23 +29,21 @@ def combine(operation: str, lists: Sequence[Subset], out: Path) -> Subset:
     """
     found = OPERATIONS[operation]
     blocks = (np.repeat(names, found(times)) for names, times in ranges([listed.uids for listed in lists]))
-    return subsets.write_blocks(out, blocks, lambda counted: _origin(counted, operation, lists))
+    return subsets.write(out, blocks, _origin(operation, lists))
 
 
-def _origin(counted: SubsetRecord, operation: str, lists: Sequence[Subset]) -> SubsetRecord:
+def _origin(operation: str, lists: Sequence[Subset]) -> dict[str, object]:
     """What a list made of others says: whatever one of them used or forbids holds for it as well."""
     records = [listed.record for listed in lists]
     pools = {record.pool_uids_sha256 for record in records}
-    return counted.model_copy(
-        update={
-            "pool_uids_sha256": pools.pop() if len(pools) == 1 else "",
-            "filter": f"{operation}({', '.join(record.filter or 'a list from elsewhere' for record in records)})"[:200],
-            "options": {f"list_{place}": record.uids_sha256 for place, record in enumerate(records, 1)},
-            "assets": {name: sha256 for record in records for name, sha256 in record.assets.items()},
-            "external_resources": tuple(sorted({resource for record in records for resource in record.external_resources})),
-            "ineligible": next((record.ineligible for record in records if record.ineligible), ""),
-        }
-    )
+    return {
+        "pool_uids_sha256": pools.pop() if len(pools) == 1 else "",
+        "filter": f"{operation}({', '.join(record.filter or 'a list from elsewhere' for record in records)})"[:200],
+        "options": {f"list_{place}": record.uids_sha256 for place, record in enumerate(records, 1)},
+        "assets": {name: sha256 for record in records for name, sha256 in record.assets.items()},
+        "external_resources": tuple(sorted({resource for record in records for resource in record.external_resources})),
+        "ineligible": next((record.ineligible for record in records if record.ineligible), ""),
+    }
 
 
 def ranges(arrays: Sequence[uids.UidArray], block_uids: int = uids.BLOCK_UIDS) -> Iterator[tuple[uids.UidArray, Times]]:
@@ -105,8 +103,7 @@ def sample(listed: Subset, samples: int, seed: int, out: Path) -> Subset:
             block = listed.uids[start : start + uids.BLOCK_UIDS]
             yield block[draws.bits(seed, "sample list", np.arange(start, start + len(block))) <= limit]
 
-    options = {"seed": seed, "samples": samples}
-    return subsets.write_blocks(out, kept(), lambda counted: _origin(counted, "sample", [listed]).model_copy(update={"options": options}))
+    return subsets.write(out, kept(), _origin("sample", [listed]) | {"options": {"seed": seed, "samples": samples}})
 
 
 def _smallest(numbers: Callable[[int, int], draws.Bits], length: int, count: int) -> np.uint64:

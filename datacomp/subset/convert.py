@@ -1,7 +1,6 @@
 """Lists from and to other files: text with one uid a line, parquet with a column uid, raw memmaps. What comes unsorted is sorted on disk."""
 
 import itertools
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -31,16 +30,15 @@ def to_list(source: Path, out: Path, within: uids.UidArray | None = None) -> Con
 
     Uids that the sorted array `within` lacks are dropped and counted. The record states no origin: it is a new list.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".part-") as folder:
+    with files.scratch(out.parent) as folder:
         runs, dropped = [], 0
         for number, block in enumerate(_blocks(source)):
             kept = block if within is None else block[uids.count(block, within) > 0]
             dropped += len(block) - len(kept)
-            runs.append(Path(folder) / f"{number}.raw")
+            runs.append(folder / f"{number}.raw")
             kept[uids.order(kept)].tofile(runs[-1])
         merged = (np.repeat(names, times.sum(axis=0)) for names, times in algebra.ranges([subsets.map_file(run) for run in runs]))
-        return Converted(subsets.write_blocks(out, merged, lambda counted: counted), dropped)
+        return Converted(subsets.write(out, merged), dropped)
 
 
 def _blocks(source: Path) -> Iterator[uids.UidArray]:
@@ -77,13 +75,13 @@ def from_list(listed: Subset, out: Path) -> None:
         with files.whole(out) as temporary:
             _write_text(listed, temporary)
     elif out.suffix in PARQUET:
-        with files.whole(out) as temporary, tempfile.TemporaryDirectory(dir=out.parent, prefix=".part-") as folder:
-            _write_text(listed, Path(folder) / "text")
-            pl.scan_csv(Path(folder) / "text", has_header=False, schema={"uid": pl.String}).sink_parquet(temporary)
+        with files.whole(out) as temporary, files.scratch(out.parent) as folder:
+            _write_text(listed, folder / "text")
+            pl.scan_csv(folder / "text", has_header=False, schema={"uid": pl.String}).sink_parquet(temporary)
     elif out.suffix in RAW:
         with files.whole(out) as temporary, temporary.open("wb") as file:
             for block in uids.blocks(listed.uids):
-                file.write(np.ascontiguousarray(block).view(np.uint8).data)
+                file.write(uids.raw(block))
     else:
         raise SubsetError(f"{out} is of no known kind", allowed=_ALLOWED)
 
