@@ -1,5 +1,6 @@
 """A pool on disk, CommonPool's way: metadata/*.parquet with *.npz row for row beside them, shards/*.tar with *_stats.json."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,19 +9,37 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from datacomp import tables, uids
-from datacomp.errors import PoolError
-from datacomp.records import Record
+from datacomp import rooms, tables, tars, uids
+from datacomp.artifacts.shards import Reachable
+from datacomp.errors import PoolError, TarError
+from datacomp.records import Digest, Line, Record
 
 PLAN = "plan.json"  # what a pool is to hold, written first
+TOMBSTONES = "tombstones.txt"
 FEATURES = ("b32_img", "b32_txt", "l14_img", "l14_txt")
 
 
 class PoolFile(Record):
-    """One metadata file and the tar of the same name."""
+    """One metadata file; in a generated pool the tar of the same name goes with it."""
 
     stem: str
     samples: int
+
+
+class HubOrigin(Record):
+    """Where downloaded metadata come from."""
+
+    repository: Line
+    folder: Line
+    revision: Line  # the commit that every file was taken from
+    pinned: bool  # whether the pool's record named that commit beforehand
+
+
+class Pictures(Record):
+    """What the web still gave: the audit in short."""
+
+    effective_pool: Reachable
+    audit_sha256: Digest  # of audit.json
 
 
 class PoolRecord(Record):
@@ -30,9 +49,11 @@ class PoolRecord(Record):
     samples: int
     partial: bool  # true if it holds only the first samples of the pool of that name
     uids_sha256: str
-    content_sha256: str  # of uids, captions and pixels before encoding
+    content_sha256: str = ""  # of uids, captions and pixels before encoding; empty where the pictures lie on the web
     files: tuple[PoolFile, ...]
-    networks: dict[str, str]  # the networks behind scores and features: column prefix, digest
+    networks: dict[str, str] = {}  # noqa: RUF012 - the networks behind scores and features: column prefix, digest
+    origin: HubOrigin | None = None
+    pictures: Pictures | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +75,15 @@ class Pool:
     def tars(self) -> tuple[Path, ...]:
         """Every tar of pictures, by name."""
         return tuple(sorted((self.path / "shards").glob("*.tar")))
+
+    def tombstones(self) -> uids.UidArray:
+        """Uids that were taken down, officially or for this folder: sorted, each once. Every stage drops and counts them."""
+        return tombstones(rooms.tracks() / TOMBSTONES, self.path / TOMBSTONES)
+
+    def tombstones_sha256(self) -> str:
+        """The digest of that list, empty if it is."""
+        listed = self.tombstones()
+        return uids.digest_of(listed) if len(listed) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +140,31 @@ def read_block(pool: Pool, stem: str, columns: tuple[str, ...]) -> Block:
     path = pool.metadata(stem)
     frame = tables.read_parquet(path, ["uid", *(column for column in columns if column != "uid")])
     return Block(uids.parse(frame["uid"], str(path)), frame, pool.features(stem))
+
+
+def index_tar(path: Path) -> tuple[tuple[tars.Sample, ...], uids.UidArray]:
+    """The samples of one tar of a pool and their uids, shape (N,), read from each sample's json."""
+    samples = tuple(tars.index(path))
+    found = []
+    with tars.TarReader(path) as reader:
+        for sample in samples:
+            try:
+                found.append(str(json.loads(reader.read(sample.members["json"]))["uid"]))
+            except (KeyError, ValueError, TypeError):
+                raise TarError(f"{path}: sample {sample.key!r} has no json with a uid", repair="make or download this shard again") from None
+    return samples, uids.parse(found, str(path))
+
+
+def tombstones(*paths: Path) -> uids.UidArray:
+    """The uids of some lists in text, one a line, sorted, each once; a list that is not there is empty."""
+    listed = []
+    for path in paths:
+        lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+        listed.append(uids.parse([uid for line in lines if (uid := line.partition("#")[0].strip())], str(path)))
+    everything: uids.UidArray = np.concatenate(listed)
+    everything = everything[uids.order(everything)]
+    once: uids.UidArray = everything[uids.firsts(everything)]
+    return once
 
 
 def all_uids(pool: Pool) -> uids.UidArray:

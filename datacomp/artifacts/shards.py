@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from datacomp import digest
 from datacomp.artifacts.subset import SubsetRecord
@@ -36,6 +37,7 @@ class ShardsRecord(Record):
     asked_samples: Count
     found_samples: Count
     missing_samples: dict[Line, Count]  # by reason
+    tombstones_sha256: Digest | Literal[""] = ""  # of the list of taken-down uids, if there were any
     shard_samples: int
     shards: tuple[Shard, ...]
 

@@ -31,7 +31,8 @@ def reshard(
     """Copy the listed samples into shards of `shard_samples` in `out`, shuffled; members are named uid-copy.extension.
 
     A killed run goes on after its last whole shard, finished shards of the same list and pool are returned as they are.
-    Raises StageError when a larger share than `allow_missing` of the list cannot be found.
+    Raises StageError when a larger share than `allow_missing` of the list cannot be found. Samples that were taken down are left out
+    and counted as "tombstoned"; nobody can restore them, so they do not count against `allow_missing`.
     """
     with files.writing(out):
         if overwrite:
@@ -58,6 +59,7 @@ def reshard(
             asked_samples=len(subset.uids),
             found_samples=len(chosen.rows),
             missing_samples=chosen.missing,
+            tombstones_sha256=pool.tombstones_sha256(),
             shard_samples=shard_samples,
             shards=tuple(written),
         ).write(out / shards.RECORD)
@@ -70,6 +72,8 @@ def _same(finished: ShardSet, pool: Pool, subset: Subset, shard_samples: int, al
     same_pool = pool.record is None or pool.record.uids_sha256 == record.pool_uids_sha256
     if not same_pool or record.subset.uids_sha256 != subset.record.uids_sha256 or record.shard_samples != shard_samples:
         raise StageError(f"{finished.path} holds shards of another list, pool or size", repair="choose another --out, or give --overwrite")
+    if record.tombstones_sha256 != pool.tombstones_sha256():
+        raise StageError(f"{finished.path} was written before the list of taken-down samples changed", repair="write the shards again with --overwrite")
     _check_missing(record.missing_samples, record.asked_samples, allow_missing)
     return finished
 
@@ -87,13 +91,15 @@ def _index(pool: Pool, workers: int | None) -> plan.Indexed:
     paths = pool.tars()
     if not paths:
         raise PoolError(f"{pool.path}/shards holds no tar", repair="make or download the pool's shards")
-    indices = progress.show(local.run_all(plan.index_tar, paths, workers=workers if len(paths) > 16 else 1), total=len(paths), unit=" tars", title="index pool")
-    return plan.combine(paths, list(indices))
+    indices = progress.show(
+        local.run_all(pools.index_tar, paths, workers=workers if len(paths) > 16 else 1), total=len(paths), unit=" tars", title="index pool"
+    )
+    return plan.combine(paths, list(indices), pool.tombstones())
 
 
 def _check_missing(missing: dict[str, int], asked: int, allow_missing: float) -> None:
-    lost = sum(missing.values())
-    if lost > allow_missing * asked or lost == asked:
+    lost = sum(n for reason, n in missing.items() if reason != plan.TOMBSTONED)
+    if lost > allow_missing * asked or sum(missing.values()) == asked:
         reasons = ", ".join(f"{n:,} {reason}" for reason, n in missing.items())
         raise StageError(
             f"{lost:,} of the {asked:,} listed samples cannot be found: {reasons}",
