@@ -9,6 +9,7 @@ import numpy as np
 from datacomp import draws, tars, uids
 from datacomp.artifacts.shards import Reachable
 from datacomp.errors import PoolError
+from datacomp.uids import UidArray
 
 TOMBSTONED = "tombstoned"
 
@@ -19,9 +20,9 @@ class Indexed:
 
     paths: tuple[Path, ...]
     samples: tuple[tuple[tars.Sample, ...], ...]
-    uids: uids.UidArray
+    uids: UidArray
     place: np.ndarray[Any, np.dtype[np.int64]]
-    tombstones: uids.UidArray  # sorted
+    tombstones: UidArray  # sorted
 
     def reachable(self) -> Reachable:
         """The effective pool."""

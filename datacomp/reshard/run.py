@@ -91,10 +91,9 @@ def _index(pool: Pool, workers: int | None) -> plan.Indexed:
     paths = pool.tars()
     if not paths:
         raise PoolError(f"{pool.path}/shards holds no tar", repair="make or download the pool's shards")
-    indices = progress.show(
-        local.run_all(pools.index_tar, paths, workers=workers if len(paths) > 16 else 1), total=len(paths), unit=" tars", title="index pool"
-    )
-    return plan.combine(paths, list(indices), pool.tombstones())
+    found = local.run_all(pools.index_tar, paths, workers=workers if len(paths) > 16 else 1)
+    indices = list(progress.show(found, total=len(paths), unit=" tars", title="index pool"))
+    return plan.combine(paths, indices, pool.tombstones())
 
 
 def _check_missing(missing: dict[str, int], asked: int, allow_missing: float) -> None:
