@@ -52,14 +52,32 @@ def write_parquet(path: Path, frame: pl.DataFrame) -> None:
 def read_npz(path: Path, key: str) -> np.ndarray[Any, np.dtype[Any]]:
     """Read one array of an npz file; pickled objects are refused."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with _named_npz(path), np.load(path, allow_pickle=False) as arrays:
             array: np.ndarray[Any, np.dtype[Any]] = arrays[key]
             return array
     except KeyError:
         raise PoolError(f"{path} has no array {key!r}", allowed="b32_img, b32_txt, l14_img, l14_txt in CommonPool's metadata") from None
+
+
+def npz_rows(path: Path) -> dict[str, int]:
+    """The arrays of an npz file and their rows, from its headers alone."""
+    rows = {}
+    with _named_npz(path), zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            with archive.open(name) as member:
+                version = np.lib.format.read_magic(member)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                rows[name.removesuffix(".npy")] = int(read(member)[0][0])
+    return rows
+
+
+@contextmanager
+def _named_npz(path: Path) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError:
         raise PoolError(f"there are no features at {path}", repair="download the pool's npz files, or make the pool again") from None
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+    except (ValueError, IndexError, OSError, zipfile.BadZipFile, EOFError) as error:
         raise PoolError(f"{path} cannot be read as npz: {error}", repair="make or download this file again") from None
 
 

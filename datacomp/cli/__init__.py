@@ -6,10 +6,12 @@ from typing import NoReturn
 import typer
 
 from datacomp.cli import board, enter, evaluate, filtering, pool, run, subset, train
+from datacomp.cli.old_names import Commands
 from datacomp.errors import DatacompError
 
 app = typer.Typer(
     name="datacomp",
+    cls=Commands,
     help="The benchmark for datasets: a list of sample uids becomes a leaderboard entry.",
     epilog="Begin with: datacomp demo --out build/demo",
     no_args_is_help=True,

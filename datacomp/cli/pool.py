@@ -4,9 +4,11 @@ from typing import Annotated
 
 import typer
 
+from datacomp.cli import download
+from datacomp.cli.old_names import Commands
 from datacomp.cli.options import Out, Pool
 
-group = typer.Typer(help="Candidate pools.", no_args_is_help=True)
+group = typer.Typer(help="Candidate pools.", no_args_is_help=True, cls=Commands)
 
 
 def register(app: typer.Typer) -> None:
@@ -38,3 +40,6 @@ def oracle(pool: Pool, out: Out) -> None:
 
     found = miniature.oracle(pools.read(pool), out)
     typer.echo(f"{len(found.uids):,} uids in {out}; {found.record.ineligible}")
+
+
+download.add_to(group)
