@@ -1,6 +1,8 @@
 """Order among more uids or numbers than memory holds: sorted runs on disk, merged by blocks; the k-th smallest number of a stream."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -9,6 +11,7 @@ import numpy as np
 from datacomp import uids
 
 FAN_IN = 256  # runs that are read side by side
+_THREADS = 2  # numpy sorts without holding the interpreter; what else is done with a block takes about as long as two sorts
 _DIGIT_BITS = 16
 
 Keys: TypeAlias = np.ndarray[Any, np.dtype[np.uint64]]
@@ -16,32 +19,46 @@ Keys: TypeAlias = np.ndarray[Any, np.dtype[np.uint64]]
 
 def write_run(path: Path, array: uids.UidArray) -> None:
     """Write some uids, sorted, as a run."""
-    array[uids.order(array)].tofile(path)
+    _sorted(array).tofile(path)
 
 
 def merge(runs: Sequence[Path], block_uids: int = uids.BLOCK_UIDS) -> Iterator[uids.UidArray]:
-    """Yield the uids of all runs in sorted blocks, copies included, and remove the runs; no more than `block_uids` are in memory at a time."""
+    """Yield the uids of all runs in sorted blocks, copies included, and remove the runs.
+
+    Memory holds a few blocks of up to `block_uids`, which threads sort ahead of their use.
+    """
     while len(runs) > FAN_IN:
         runs = [_joined(runs[start : start + FAN_IN], block_uids) for start in range(0, len(runs), FAN_IN)]
-    yield from _merge(runs, block_uids)
+    with ThreadPoolExecutor(_THREADS) as threads:
+        sorting = deque[Future[uids.UidArray]]()
+        for block in _pieces(runs, block_uids):
+            sorting.append(threads.submit(_sorted, block))
+            if len(sorting) > _THREADS:
+                yield sorting.popleft().result()
+        yield from (block.result() for block in sorting)
 
 
 def _joined(runs: Sequence[Path], block_uids: int) -> Path:
     joined = runs[0].with_name(f"{runs[0].name}-joined")
     with joined.open("wb") as file:
-        for block in _merge(runs, block_uids):
+        for block in merge(runs, block_uids):
             block.tofile(file)
     return joined
 
 
-def _merge(runs: Sequence[Path], block_uids: int) -> Iterator[uids.UidArray]:
+def _sorted(array: uids.UidArray) -> uids.UidArray:
+    ordered: uids.UidArray = array[uids.order(array)]
+    return ordered
+
+
+def _pieces(runs: Sequence[Path], block_uids: int) -> Iterator[uids.UidArray]:
+    """Cut all runs at the same uids, so that what is before a cut is smaller than what is after it."""
     share = max(1, block_uids // max(1, len(runs)))
     readers = [_Reader(run, share) for run in runs]
     while readers := [reader for reader in readers if reader.fill()]:
         unread = [reader.buffer[-1:] for reader in readers if not reader.at_end]
         edge = min(unread, key=lambda last: last[0].item(), default=None)  # up to here the buffers hold all that the runs have
-        block = np.concatenate([reader.take(edge) for reader in readers])
-        yield block[uids.order(block)]
+        yield np.concatenate([reader.take(edge) for reader in readers])
     for run in runs:
         run.unlink()
 

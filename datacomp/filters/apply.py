@@ -7,6 +7,7 @@ goes on with the spans that are not answered.
 
 import itertools
 import shutil
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -105,8 +106,20 @@ class _Run:
 
     def write(self, out: Path) -> Subset:
         node = self._answer(self.asked.tree, None)
+        origin = self._origin()
         with files.scratch(out.parent) as scratch:
-            return subsets.write(out, sorting.merge(self._runs(scratch, node)), self._origin(scratch))
+            kept = sorting.merge(self._runs(scratch, node))
+            record = self.asked.pool.record
+            if record is not None and record.samples == self.asked.rows:
+                origin["pool_uids_sha256"] = record.uids_sha256
+            elif self._keeps_everything(node):
+                kept = _digested(kept, origin)
+            else:
+                deque(_digested(sorting.merge(self._runs(scratch, None)), origin), maxlen=0)
+            return subsets.write(out, kept, origin)
+
+    def _keeps_everything(self, node: str) -> bool:
+        return all((self.answers.times(node, number) == 1).all() for number in range(len(self.asked.spans)))
 
     def _answer(self, tree: Tree, within: str | None) -> str:
         """Have every span's multiplicities under a node, whose name is returned; rows that `within` drops may be left unanswered."""
@@ -165,27 +178,26 @@ class _Run:
             list(threads.map(write, range(len(paths))))
         return paths
 
-    def _origin(self, scratch: Path) -> dict[str, object]:
-        """What the list's record says besides the list itself."""
+    def _origin(self) -> dict[str, object]:
+        """What the list's record says besides the list itself and the pool's digest."""
         leaves = list(self.asked.tree.leaves())
         used = [leaf.made.provenance() for leaf in leaves]
         numbered = len(leaves) > 1
         return {
-            "pool_uids_sha256": self._pool_digest(scratch),
             "filter": str(self.asked.tree)[:200],
             "options": {f"{place}.{key}" if numbered else key: value for place, leaf in enumerate(leaves, 1) for key, value in leaf.options.items()},
             "assets": {name: sha256 for one in used for name, sha256 in one.assets.items()},
             "external_resources": tuple(dict.fromkeys(resource for one in used for resource in one.external_resources)),
         }
 
-    def _pool_digest(self, scratch: Path) -> str:
-        record = self.asked.pool.record
-        if record is not None and record.samples == self.asked.rows:
-            return record.uids_sha256
-        count = uids.Count()
-        for block in sorting.merge(self._runs(scratch, None)):
-            count.add(block)
-        return count.digest()
+
+def _digested(blocks: Iterator[uids.UidArray], origin: dict[str, object]) -> Iterator[uids.UidArray]:
+    """Pass on all uids of a pool, sorted, and put their digest into `origin` when they have come."""
+    count = uids.Count()
+    for block in blocks:
+        count.add(block)
+        yield block
+    origin["pool_uids_sha256"] = count.digest()
 
 
 @lru_cache(1)

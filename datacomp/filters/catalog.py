@@ -6,9 +6,11 @@ is imported when it is used.
 
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from typing import Any
+
+import pydantic
 
 from datacomp.errors import FilterError
 from datacomp.filters.base import Filter
@@ -35,9 +37,9 @@ def names() -> dict[str, str]:
     return {**found, **OURS}
 
 
-def parameters(name: str) -> tuple[str, ...]:
+def parameters(name: str) -> Mapping[str, inspect.Parameter]:
     """The options that a filter takes, in their order."""
-    return tuple(inspect.signature(_maker(name)).parameters)
+    return inspect.signature(_maker(name), eval_str=True).parameters
 
 
 def make(name: str, options: dict[str, Option]) -> Filter:
@@ -48,8 +50,20 @@ def make(name: str, options: dict[str, Option]) -> Filter:
     taken = parameters(name)
     if unknown := sorted(set(options) - set(taken)):
         raise FilterError(f"filter {name} has no option {unknown[0].replace('_', '-')!r}", allowed=", ".join(taken).replace("_", "-") or "no options")
+    for option, value in options.items():
+        _check(name, taken[option], value)
     made: Filter = _maker(name)(**options)
     return made
+
+
+def _check(name: str, parameter: inspect.Parameter, value: Option) -> None:
+    if parameter.annotation is parameter.empty:
+        return
+    try:
+        pydantic.TypeAdapter(parameter.annotation).validate_python(value, strict=True)
+    except pydantic.ValidationError as error:
+        option = parameter.name.replace("_", "-")
+        raise FilterError(f"filter {name} got {str(value)[:80]!r} as {option}: {error.errors()[0]['msg']}", repair=f"give another {option}") from None
 
 
 def _maker(name: str) -> Callable[..., Any]:

@@ -21,7 +21,7 @@ from datacomp.errors import FilterError
 from datacomp.filters import language
 from datacomp.filters.base import Provenance, RowFilter, Scores
 from datacomp.launch import local
-from datacomp.network import load
+from datacomp.network import arrays
 
 FEATURE = "l14_img"
 MIN_CHARACTERS = 6
@@ -43,14 +43,14 @@ class ImageBased(RowFilter):
 
     @cached_property
     def _centroids(self) -> torch.Tensor:  # (K, D)
-        return load.read_array(self.centroids).float().to(self.device)
+        return arrays.read(self.centroids).float().to(self.device)
 
     @cached_property
     def _wanted(self) -> torch.Tensor:  # (K,)
         """Which centroids some target belongs to."""
         wanted = torch.zeros(len(self._centroids), dtype=torch.bool)
         for path in self.targets:
-            wanted[self._nearest(load.read_array(path))] = True
+            wanted[self._nearest(arrays.read(path))] = True
         return wanted
 
     def score(self, block: Block) -> Scores:
