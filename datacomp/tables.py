@@ -27,6 +27,12 @@ def count_rows(path: Path, column: str) -> int:
         return int(pl.scan_parquet(path, glob=False).select(pl.len()).collect().item())
 
 
+def columns(path: Path) -> dict[str, pl.DataType]:
+    """The columns of a parquet file and their types."""
+    with _named(path):
+        return dict(pl.read_parquet_schema(path))
+
+
 def _check_columns(path: Path, columns: list[str]) -> None:
     there = pl.read_parquet_schema(path)
     if missing := sorted(set(columns) - set(there)):
