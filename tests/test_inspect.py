@@ -301,13 +301,13 @@ def test_missing_values_are_counted_as_missing(tmp_path):
     columns = {
         "text": ["one", None, "  ", "four"],
         "url": ["https://www.a.example/x", None, "no address", "HTTP://user@B.example:80/"],
-        "original_width": [100, None, 0, 300],
+        "original_width": [100.0, None, 0.0, float("inf")],
         "original_height": [50, 10, 10, 300],
         SCORE: [0.5, None, float("nan"), float("inf")],
     }
     found = inspect(make_pool(tmp_path / "pool", columns), make_list(tmp_path / "list.npy", [0, 1]))
     missing = {histogram.name: both(histogram.missing) for histogram in found.numbers.histograms}
-    assert missing == {counting.SHORTER_SIDE: (1, 1), counting.ASPECT: (1, 1), counting.CHARACTERS: (1, 0), counting.WORDS: (1, 0)}
+    assert missing == {counting.SHORTER_SIDE: (1, 1), counting.ASPECT: (1, 2), counting.CHARACTERS: (1, 0), counting.WORDS: (1, 0)}
     assert both(found.numbers.scores[0].histogram.missing) == (1, 2)
     assert both(found.numbers.captions.missing) == both(found.numbers.languages.missing) == (1, 1)
     assert both(found.numbers.domains.missing) == (1, 1)
@@ -331,6 +331,13 @@ def test_score_bins_hold_all_scores_between_round_edges(low, high):
     step = edges.fine[20] - edges.fine[0]
     assert re.fullmatch(r"[125](\.0+)?e[+-]\d+", f"{step:.6e}")
     assert all(edge == pytest.approx(round(edge / step) * step) for edge in edges.fine[list(edges.shown)])
+
+
+def test_a_median_beyond_the_last_bin_is_a_lower_bound(tmp_path):
+    found = inspect(make_pool(tmp_path / "pool", {"text": ["x" * 900, "xx"]}), make_list(tmp_path / "list.npy", [0]))
+    text = Markup(page.text(found)).text
+    assert "kept: median 240 or more" in text
+    assert "dropped: median 2 " in text
 
 
 def test_everything_kept_leaves_the_other_side_empty(small_pool, tmp_path):
@@ -436,20 +443,18 @@ def test_an_edge_has_as_many_digits_as_it_takes():
 
 
 def test_the_page_goes_to_a_file_or_into_a_folder(found, tmp_path):
-    assert page.write(found, tmp_path / "a.html") == tmp_path / "a.html"
-    assert page.write(found, tmp_path / "new", numbers=True) == tmp_path / "new" / "index.html"
+    page.write(found, page.target(tmp_path / "a.html"))
+    page.write(found, page.target(tmp_path / "new"), numbers=True)
     assert json.loads((tmp_path / "new" / "index.numbers.json").read_text())["rows"] == {"dropped": 419, "kept": 181}
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["a.html", "index.html", "index.numbers.json"]
 
 
-def test_no_other_file_is_overwritten(found, best, tmp_path):
-    before = best.path.read_bytes()
+def test_no_other_file_is_overwritten(best, tmp_path):
     with pytest.raises(StageError, match=r"ends in \.html"):
-        page.write(found, best.path)
+        page.target(best.path)
     (tmp_path / "folder.html").mkdir()
     with pytest.raises(StageError, match=r"ends in \.html"):
-        page.write(found, tmp_path / "folder.html")
-    assert best.path.read_bytes() == before
+        page.target(tmp_path / "folder.html")
 
 
 def test_the_command_says_what_it_wrote(small_pool, best, tmp_path):

@@ -27,7 +27,9 @@ def inspect(
     from datacomp.subset import inspect as inspecting
     from datacomp.subset import page
 
+    target = page.target(out)
     lists = [subsets.read(path) for path in (subset, *(compare or ()))]
     found = inspecting.inspect(pools.read(pool), lists[0], lists[1:], seed=seed)
     rows = found.numbers.rows
-    typer.echo(f"{rows.kept:,} of {rows.rows:,} rows kept; the page is {page.write(found, out, numbers=json)}")
+    page.write(found, target, numbers=json)
+    typer.echo(f"{rows.kept:,} of {rows.rows:,} rows kept; the page is {target}")

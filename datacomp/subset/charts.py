@@ -84,14 +84,17 @@ def _chart(histogram: Histogram, key: str, quantity: _Quantity) -> Chart:
         bins=tuple(_bin(found, place, len(bins), highest, whole=quantity.whole) for place, found in enumerate(bins)),
         labels=_labels(bins, quantity.labels),
         highest=highest,
-        medians=(_median(histogram.median_kept), _median(histogram.median_dropped)),
+        medians=(_median(histogram.median_kept, histogram.bins[-1]), _median(histogram.median_dropped, histogram.bins[-1])),
         missing=histogram.missing,
         edge=("", ""),
     )
 
 
-def _median(value: float | None) -> str:
-    return "" if value is None else number(value)
+def _median(value: float | None, last: Bin) -> str:
+    """A median in words; in a last bin without end only the least that it can be is known."""
+    if value is None:
+        return ""
+    return f"{number(value)} or more" if last.end is None and value == last.start else number(value)
 
 
 def _filled(bins: Sequence[Bin]) -> Sequence[Bin]:

@@ -56,6 +56,8 @@ class Tally:
             ordered = self._ordered("kept", "dropped")
             self._uncounted += sum(ordered.row(self._most // 2)[1:])
             self._table = ordered.head(self._most // 2)
+        copied = pl.Series("name", self._table["name"].to_list(), dtype=pl.String)  # polars' own would hold on to the text of every block
+        self._table = self._table.with_columns(copied)
 
     def _ordered(self, *columns: str) -> pl.DataFrame:
         """The most frequent first; names, which are all different, settle ties."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import jinja2
 
-from datacomp import digest, files
+from datacomp import files
 from datacomp.errors import StageError
 from datacomp.subset import charts, counting, view, wording
 from datacomp.subset.inspect import Inspected
@@ -21,18 +21,22 @@ _HTML = (".html", ".htm")
 _SHOWN_ITEMS = 60  # of a record's options
 
 
-def write(found: Inspected, out: Path, *, numbers: bool = False) -> Path:
-    """Write the page to `out`, a .html file or a folder, with `numbers` also as .numbers.json beside it; return the page's path.
+def target(out: Path) -> Path:
+    """The page's path for `out`, a .html file or a folder.
 
     Raises StageError where `out` is another file.
     """
     page = out if out.suffix in _HTML else out / "index.html"
     if (out.is_file() and page != out) or page.is_dir():
         raise StageError(f"the page cannot be written to {out}", allowed="a folder, or a file that ends in .html", repair="choose another --out")
-    if numbers:
-        files.write_text(page.with_suffix(".numbers.json"), digest.canonical(found.numbers.plain()))
-    files.write_text(page, text(found))
     return page
+
+
+def write(found: Inspected, page: Path, *, numbers: bool = False) -> None:
+    """Write the page, with `numbers` also the record of all numbers beside it; not as .json, which is the record of a list of that name."""
+    if numbers:
+        found.numbers.write(page.with_suffix(".numbers.json"))
+    files.write_text(page, text(found))
 
 
 def text(found: Inspected) -> str:

@@ -34,22 +34,19 @@ class Lowest:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._rows = pl.DataFrame()
+        self._chosen: list[tuple[Any, str, dict[str, Any]]] = []  # key, uid, row
 
     def add(self, rows: pl.DataFrame, keys: np.ndarray[Any, Any], wanted: Mask) -> None:
         """Offer the wanted rows of a block; `keys` and `wanted` have shape (N,)."""
-        if len(self._rows) == self._most:
-            wanted = wanted & (keys <= self._rows["key"][-1])
-        if wanted.any():
-            offered = rows.with_columns(pl.Series("key", keys)).filter(wanted)
-            self._rows = pl.concat([self._rows, offered] if len(self._rows) else [offered]).sort("key", "uid").head(self._most)
+        if len(self._chosen) == self._most:
+            wanted = wanted & (keys <= self._chosen[-1][0])
+        offered = rows.with_columns(pl.Series("key", keys)).filter(wanted).sort("key", "uid").head(self._most)
+        self._chosen += [(row.pop("key"), row["uid"], row) for row in offered.iter_rows(named=True)]
+        self._chosen = sorted(self._chosen, key=lambda chosen: chosen[:2])[: self._most]
 
     def pairs(self) -> tuple[Pair, ...]:
         """What was chosen, the smallest key first."""
-        return tuple(
-            Pair(row["uid"], row["stem"], row["times"], {name: value for name, value in row.items() if name not in {"uid", "stem", "times", "key"}})
-            for row in self._rows.iter_rows(named=True)
-        )
+        return tuple(Pair(uid, row.pop("stem"), row.pop("times"), row) for _, uid, row in ((key, uid, dict(row)) for key, uid, row in self._chosen))
 
 
 class Place(NamedTuple):

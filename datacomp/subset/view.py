@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from datacomp.subset import histograms
 from datacomp.subset.charts import place_of
 from datacomp.subset.frequent import Name, Names
 from datacomp.subset.histograms import Split
@@ -160,8 +161,8 @@ def _pair(shown: Shown, place: int) -> PairView:
         caption=clean(caption or "", _CAPTION_CHARACTERS),
         characters=columns.get("characters") or 0,
         picture=shown.picture,
-        size="" if math.isnan(width + height) else f"{number(width)} \N{MULTIPLICATION SIGN} {number(height)}",
-        scores=tuple((score_title(name), NOTHING if math.isnan(value) else f"{value:.3f}") for name, value in scores.items()),
+        size=f"{number(width)} \N{MULTIPLICATION SIGN} {number(height)}" if math.isfinite(width + height) else "",
+        scores=tuple((score_title(name), f"{value:.3f}" if math.isfinite(value) else NOTHING) for name, value in scores.items()),
         times=shown.pair.times,
         address=clean(columns.get("url") or "", _ADDRESS_CHARACTERS),
         order={"drawn": place, "length": columns.get("characters") or 0, "side": _known(min(width, height))}
@@ -170,7 +171,8 @@ def _pair(shown: Shown, place: int) -> PairView:
 
 
 def _known(value: float) -> float:
-    return -1.0 if math.isnan(value) else value
+    """A number to order by; what is none comes last."""
+    return value if math.isfinite(value) else -histograms.MAX_NUMBER
 
 
 def edges(found: Inspected) -> tuple[EdgeView, ...]:
