@@ -198,5 +198,5 @@ def overlaps(found: Inspected) -> tuple[OverlapView, ...]:
 
 def orders(numbers: Inspection) -> tuple[tuple[str, str], ...]:
     """What pairs can be ordered by: key and words."""
-    scores = [(f"s{place}", f"CLIP score {clean(score_title(score.histogram.name))}") for place, score in enumerate(numbers.scores)]
+    scores = [(f"s{place}", f"CLIP score {score_title(score.histogram.name)}") for place, score in enumerate(numbers.scores)]
     return (("drawn", "As drawn"), *scores, ("length", "Caption length"), ("side", "Picture size"))

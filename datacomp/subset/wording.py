@@ -2,6 +2,7 @@
 
 import unicodedata
 
+_SCORE_CHARACTERS = 20  # of an unknown network's name
 NOTHING = "\N{EN DASH}"
 NAME_CHARACTERS = 80  # of a caption, a domain or a list's name
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # turn the words around them
@@ -31,7 +32,7 @@ def percent(share: float | None) -> str:
 def score_title(column: str) -> str:
     """The network behind a score column: `clip_l14_similarity_score` is of L/14. Others keep their own, which may be anything."""
     name = column.removeprefix("clip_").removesuffix("_similarity_score")
-    return {"l14": "L/14", "b32": "B/32", "b16": "B/16"}.get(name, clean(name))
+    return {"l14": "L/14", "b32": "B/32", "b16": "B/16"}.get(name, clean(name, _SCORE_CHARACTERS))
 
 
 def apart(high: float, low: float) -> tuple[str, str]:
