@@ -45,6 +45,12 @@ def look_up(path: Path, columns: list[str], wanted: pl.Series) -> pl.DataFrame:
         return pl.scan_parquet(str(path), glob=False).select("uid", *columns).join(asked, on="uid", how="semi").collect(engine="streaming")
 
 
+def columns(path: Path) -> dict[str, pl.DataType]:
+    """The columns of a parquet file and their types."""
+    with _named(path):
+        return dict(pl.read_parquet_schema(path))
+
+
 def _check_columns(path: Path, columns: list[str]) -> None:
     there = pl.scan_parquet(str(path), glob=False).collect_schema()
     if missing := sorted(set(columns) - set(there)):
