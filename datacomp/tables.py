@@ -31,7 +31,7 @@ def count_rows(path: Path, column: str) -> int:
         return int(pl.scan_parquet(str(path), glob=False).select(pl.len()).collect().item())
 
 
-def schema(path: Path) -> pl.Schema:
+def columns(path: Path) -> pl.Schema:
     """The columns of a parquet file and their types."""
     with _named(path):
         return pl.scan_parquet(str(path), glob=False).collect_schema()
@@ -43,12 +43,6 @@ def look_up(path: Path, columns: list[str], wanted: pl.Series) -> pl.DataFrame:
         _check_columns(path, ["uid", *columns])
         asked = pl.LazyFrame({"uid": wanted})
         return pl.scan_parquet(str(path), glob=False).select("uid", *columns).join(asked, on="uid", how="semi").collect(engine="streaming")
-
-
-def columns(path: Path) -> dict[str, pl.DataType]:
-    """The columns of a parquet file and their types."""
-    with _named(path):
-        return dict(pl.read_parquet_schema(path))
 
 
 def _check_columns(path: Path, columns: list[str]) -> None:

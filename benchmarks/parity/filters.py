@@ -73,7 +73,7 @@ def write_features(out: Path) -> dict[str, str]:
 def main(language_model: str, synsets: str, out: Path) -> None:
     """Write inputs and goldens."""
     nasty.write(out, SEED)
-    (out / "published").mkdir()
+    (out / "published").mkdir(exist_ok=True)
     os.environ["PUBLISHED_ASSETS"] = json.dumps({"fasttext": language_model, "imagenet21k_wordnet_ids": synsets, **write_features(out)})
     import published
 

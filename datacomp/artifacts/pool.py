@@ -160,10 +160,14 @@ def blocks(pool: Pool, columns: tuple[str, ...]) -> Iterator[Block]:
 
 
 def read_block(pool: Pool, span: Span, columns: tuple[str, ...]) -> Block:
-    """Read some rows of a metadata file."""
-    path = pool.metadata(span.stem)
-    frame = tables.read_parquet(path, ["uid", *(column for column in columns if column != "uid")], start=span.start, rows=span.rows)
-    return Block(uids.parse(frame["uid"], str(path)), frame, span, pool.features(span.stem))
+    """Read some rows of a metadata file: uid and the named columns."""
+    frame = read_columns(pool, span, ("uid", *(column for column in columns if column != "uid")))
+    return Block(uids.parse(frame["uid"], str(pool.metadata(span.stem))), frame, span, pool.features(span.stem))
+
+
+def read_columns(pool: Pool, span: Span, columns: tuple[str, ...]) -> pl.DataFrame:
+    """Read some rows of a metadata file: the named columns alone."""
+    return tables.read_parquet(pool.metadata(span.stem), list(columns), start=span.start, rows=span.rows)
 
 
 def all_uids(pool: Pool) -> uids.UidArray:

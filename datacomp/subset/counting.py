@@ -7,7 +7,7 @@ import polars as pl
 
 from datacomp import draws, progress, tables, uids
 from datacomp.artifacts import pool as pools
-from datacomp.artifacts.pool import Pool
+from datacomp.artifacts.pool import Pool, Span
 from datacomp.errors import PoolError
 from datacomp.subset import histograms
 from datacomp.subset.frequent import Tally
@@ -53,10 +53,9 @@ def survey(pool: Pool) -> Survey:
     found = sorted(name for name in numeric if name.startswith("clip_") and name.endswith("_similarity_score"))
     ranges = dict.fromkeys(found[:MAX_SCORES], (np.inf, -np.inf))
     rows = 0
-    for stem in progress.show(pool.stems, total=len(pool.stems), unit=" files", title="survey pool"):
-        path = pool.metadata(stem)
-        rows += tables.count_rows(path, "uid")
-        frame = _typed(tables.read_parquet(path, [*ranges]), pool, stem) if ranges else pl.DataFrame()
+    for span in progress.show(pools.spans(pool), total=len(pool.stems), unit=" files", title="survey pool"):
+        rows += span.rows
+        frame = _typed(pools.read_columns(pool, span, tuple(ranges)), pool, span.stem)
         for name, (low, high) in ranges.items():
             values = frame[name].to_numpy()
             values = values[histograms.usable(values)]
@@ -108,16 +107,16 @@ class Counting:
         self.at_random = {side: Lowest(CANDIDATE_PAIRS) for side in (True, False)}
         self.at_edge = {(name, side): Lowest(EDGE_PAIRS) for name in found.scores for side in (True, False)}
 
-    def add(self, pool: Pool, stem: str, listed: uids.UidArray) -> None:
-        """Go through one metadata file."""
-        block = pools.read_block(pool, stem, self.survey.columns())
-        frame = _typed(block.columns, pool, stem)
+    def add(self, pool: Pool, span: Span, listed: uids.UidArray) -> None:
+        """Go through some rows of a metadata file."""
+        block = pools.read_block(pool, span, self.survey.columns())
+        frame = _typed(block.columns, pool, span.stem)
         times = _times(block.uids, listed)
         kept = times > 0
         self.rows_by_times += np.bincount(np.minimum(times, MAX_TIMES), minlength=MAX_TIMES + 1)
         self.named_samples += int(times.sum())
         self._count(frame, block.uids, kept)
-        self._choose(frame.with_columns(pl.Series("times", times), pl.lit(stem).alias("stem")), block.uids, kept)
+        self._choose(frame.with_columns(pl.Series("times", times), pl.lit(span.stem).alias("stem")), block.uids, kept)
 
     def _count(self, frame: pl.DataFrame, ids: uids.UidArray, kept: Mask) -> None:
         for name, values in self._quantities(frame).items():

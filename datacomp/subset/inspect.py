@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from datacomp import progress
+from datacomp.artifacts import pool as pools
 from datacomp.artifacts.pool import Pool
 from datacomp.artifacts.subset import Subset, SubsetRecord
 from datacomp.errors import PoolError, SubsetError
@@ -106,8 +107,8 @@ def inspect(pool: Pool, listed: Subset, others: Sequence[Subset] = (), *, seed: 
     Raises SubsetError for a list with uids that the pool does not hold, PoolError for a pool that holds a uid twice.
     """
     counted = Counting(counting.survey(pool), seed)
-    for stem in progress.show(pool.stems, total=len(pool.stems), unit=" files", title="inspect"):
-        counted.add(pool, stem, listed.uids)
+    for span in progress.show(pools.spans(pool), total=len(pool.stems), unit=" files", title="inspect"):
+        counted.add(pool, span, listed.uids)
     _check_belongs(pool, listed, counted)
     numbers = _numbers(pool, listed, others, counted, seed)
     random = {side: counted.at_random[side].pairs() for side in (True, False)}
