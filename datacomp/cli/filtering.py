@@ -38,6 +38,8 @@ def filter_pool(
     workers: Annotated[int | None, typer.Option("--workers", "--num_workers", help="Processes; by default one a core.", show_default=False)] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
     published_name: Annotated[str, typer.Option("--name", hidden=True)] = "",
+    batch_size: Annotated[int | None, typer.Option("--batch_size", hidden=True)] = None,
+    num_gpus: Annotated[int | None, typer.Option("--num_gpus", hidden=True)] = None,
 ) -> None:
     """Filter a pool; write the list of kept uids, sorted, with a record of how it was made beside it.
 
@@ -51,6 +53,8 @@ def filter_pool(
 
     if bool(name) == bool(published_name):
         raise FilterError("a filter's name came twice" if name else "no filter was named", repair="name one, as in: datacomp filter no_filter --pool …")
+    if batch_size is not None or num_gpus is not None:
+        typer.echo("--batch_size and --num_gpus are not needed here and do nothing", err=True)
     if arch is not None:
         if arch not in ("b32", "l14") or score is not None:
             raise FilterError(f"--arch {arch} came{' together with --score' if score else ''}", allowed="--arch b32, --arch l14, or --score COLUMN")
