@@ -54,7 +54,8 @@ def build(shards: Path, out: Path, *, networks: tuple[Network, ...], name: str =
     asked = _ask(name, sources, networks)
     _check_out(shards, out, asked)
     with files.writing(out):
-        asked.write(out / pools.PLAN)
+        if not (out / pools.PLAN).is_file():
+            asked.write(out / pools.PLAN)
         if not (out / "pool.json").is_file():
             made = _make(parts, out, workers)
             shutil.rmtree(_index(out), ignore_errors=True)
