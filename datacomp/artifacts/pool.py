@@ -11,7 +11,7 @@ import polars as pl
 
 from datacomp import tables, uids
 from datacomp.errors import DatacompError, PoolError
-from datacomp.records import Record
+from datacomp.records import Count, Line, Record
 
 PLAN = "plan.json"  # what a pool is to hold, written first
 BLOCK_ROWS = 1 << 19  # CommonPool's files have about so many
@@ -26,6 +26,17 @@ class PoolFile(Record):
     samples: int
 
 
+class BuiltFrom(Record):
+    """Where a pool of somebody's own pictures comes from: samples found = samples of the pool + samples dropped, by reason."""
+
+    sources: tuple[Line, ...]  # tars; file NNNNNNNN is made of the one at that place
+    found_samples: Count
+    dropped_samples: dict[Line, Count]
+    given_uids: Count  # of the pool's samples, how many brought their own
+    left_out_members: Count  # of the pool's samples: neither picture, caption nor json
+    networks: dict[Line, Line]  # by column prefix, in words
+
+
 class PoolRecord(Record):
     """What a pool holds, written when it is complete."""
 
@@ -33,9 +44,10 @@ class PoolRecord(Record):
     samples: int
     partial: bool  # true if it holds only the first samples of the pool of that name
     uids_sha256: str
-    content_sha256: str  # of uids, captions and pixels before encoding
+    content_sha256: str  # of uids, captions and pixels before encoding, or the pictures' bytes where others encoded them
     files: tuple[PoolFile, ...]
     networks: dict[str, str]  # the networks behind scores and features: column prefix, digest
+    built: BuiltFrom | None = None
 
 
 @dataclass(frozen=True, slots=True)
