@@ -1,10 +1,13 @@
 """Arrays and tables from disk without running anything that they hold."""
 
+import math
+import os
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import polars as pl
@@ -13,22 +16,37 @@ from datacomp import files
 from datacomp.errors import PoolError
 
 
-def read_parquet(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
-    """Read some columns of a parquet file; one that lacks them or is broken is an error that names it."""
+def read_parquet(path: Path, columns: list[str] | None = None, *, start: int = 0, rows: int | None = None) -> pl.DataFrame:
+    """Read some columns, and some rows, of a parquet file; one that lacks them or is broken is an error that names it."""
     with _named(path):
         _check_columns(path, columns or [])
-        return pl.read_parquet(path, columns=columns, glob=False)
+        table = pl.scan_parquet(str(path), glob=False).slice(start, rows)
+        return (table if columns is None else table.select(columns)).collect()
 
 
 def count_rows(path: Path, column: str) -> int:
     """The rows of a parquet file that has that column."""
     with _named(path):
         _check_columns(path, [column])
-        return int(pl.scan_parquet(path, glob=False).select(pl.len()).collect().item())
+        return int(pl.scan_parquet(str(path), glob=False).select(pl.len()).collect().item())
+
+
+def columns(path: Path) -> pl.Schema:
+    """The columns of a parquet file and their types."""
+    with _named(path):
+        return pl.scan_parquet(str(path), glob=False).collect_schema()
+
+
+def look_up(path: Path, columns: list[str], wanted: pl.Series) -> pl.DataFrame:
+    """Read uid and some columns of the rows whose uid is wanted, in memory that grows with those alone."""
+    with _named(path):
+        _check_columns(path, ["uid", *columns])
+        asked = pl.LazyFrame({"uid": wanted})
+        return pl.scan_parquet(str(path), glob=False).select("uid", *columns).join(asked, on="uid", how="semi").collect(engine="streaming")
 
 
 def _check_columns(path: Path, columns: list[str]) -> None:
-    there = pl.read_parquet_schema(path)
+    there = pl.scan_parquet(str(path), glob=False).collect_schema()
     if missing := sorted(set(columns) - set(there)):
         raise PoolError(f"{path} has no column {', '.join(missing)}", allowed=", ".join(there))
 
@@ -49,12 +67,17 @@ def write_parquet(path: Path, frame: pl.DataFrame) -> None:
         frame.write_parquet(temporary, compression="zstd", statistics=True)
 
 
-def read_npz(path: Path, key: str) -> np.ndarray[Any, np.dtype[Any]]:
-    """Read one array of an npz file; pickled objects are refused."""
+def read_npz(path: Path, key: str, *, start: int = 0, rows: int | None = None, of_rows: int | None = None) -> np.ndarray[Any, np.dtype[Any]]:
+    """Read one array of an npz file, or some rows of its `of_rows`; pickled objects are refused."""
     try:
-        with _named_npz(path), np.load(path, allow_pickle=False) as arrays:
-            array: np.ndarray[Any, np.dtype[Any]] = arrays[key]
-            return array
+        with _named_npz(path), path.open("rb") as file, zipfile.ZipFile(file) as archive, archive.open(f"{key}.npy") as member:
+            shape, dtype = _header(member)
+            if of_rows is not None and shape[0] != of_rows:
+                raise PoolError(f"{path}: {key} has {shape[0]:,} rows, the table {of_rows:,}", repair="make or download both files again")
+            wanted = (shape[0] if rows is None else rows, *shape[1:])
+            row_bytes = dtype.itemsize * math.prod(shape[1:])
+            member.seek(start * row_bytes, os.SEEK_CUR)
+            return np.frombuffer(member.read(wanted[0] * row_bytes), dtype).reshape(wanted)
     except KeyError:
         raise PoolError(f"{path} has no array {key!r}", allowed="b32_img, b32_txt, l14_img, l14_txt in CommonPool's metadata") from None
 
@@ -62,12 +85,10 @@ def read_npz(path: Path, key: str) -> np.ndarray[Any, np.dtype[Any]]:
 def npz_rows(path: Path) -> dict[str, int]:
     """The arrays of an npz file and their rows, from its headers alone."""
     rows = {}
-    with _named_npz(path), zipfile.ZipFile(path) as archive:
+    with _named_npz(path), path.open("rb") as file, zipfile.ZipFile(file) as archive:
         for name in archive.namelist():
             with archive.open(name) as member:
-                version = np.lib.format.read_magic(member)
-                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-                rows[name.removesuffix(".npy")] = int(read(member)[0][0])
+                rows[name.removesuffix(".npy")] = _header(member)[0][0]
     return rows
 
 
@@ -77,8 +98,20 @@ def _named_npz(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise PoolError(f"there are no features at {path}", repair="download the pool's npz files, or make the pool again") from None
-    except (ValueError, IndexError, OSError, zipfile.BadZipFile, EOFError) as error:
+    except (ValueError, IndexError, OSError, zipfile.BadZipFile, EOFError, zlib.error) as error:
         raise PoolError(f"{path} cannot be read as npz: {error}", repair="make or download this file again") from None
+
+
+def _header(member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and dtype of an array in .npy form, of which the header is read."""
+    read_header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
+    version = np.lib.format.read_magic(member)[0]
+    if version not in read_header:
+        raise ValueError(f"it is of .npy version {version}")
+    shape, column_major, dtype = read_header[version](member)
+    if dtype.hasobject or column_major:
+        raise ValueError("it holds pickled objects" if dtype.hasobject else "it is stored by columns")
+    return shape, dtype
 
 
 def write_npz(path: Path, arrays: Mapping[str, np.ndarray[Any, np.dtype[Any]]]) -> None:

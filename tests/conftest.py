@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from typing import Any
 
+import browsing
 import pytest
 from hypothesis import settings
 
@@ -151,6 +152,12 @@ def small_shards(small_pool, tiny_scale, tmp_path_factory) -> ShardSet:
     folder = tmp_path_factory.mktemp("shards")
     subset = apply("random", {"fraction": 0.35}, small_pool, folder / "list.npy")
     return reshard(small_pool, subset, folder / "shards", shard_samples=tiny_scale.sampling.shard_samples)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Debian's chromium, started once for a file of tests."""
+    yield from browsing.launched()
 
 
 @pytest.fixture

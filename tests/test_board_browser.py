@@ -1,11 +1,9 @@
 """The board in a real browser, Debian's chromium: hostile names harm nobody, sorting works, phones need no sideways scrolling, nothing leaves the page."""
 
-import os
-import shutil
-from contextlib import contextmanager
 from threading import Thread
 
 import pytest
+from browsing import CONTRAST, watching
 
 from datacomp.board import page, serve
 
@@ -13,28 +11,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore::Deprecati
 
 ATTACK = "<script>window.harmed = 1; alert(1)</script>"
 IMAGE = '"><img src="https://example.org/x.png" onerror="window.harmed = 1">'
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-quic", "--no-first-run", "--disable-component-update", "--disable-sync"]
-
-
-def lacking(what):
-    if os.environ.get("DATACOMP_NO_SKIP") == "1":
-        pytest.fail(f"{what}, and DATACOMP_NO_SKIP=1 forbids to skip")
-    pytest.skip(what)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    program = shutil.which("chromium")
-    if program is None:
-        lacking("Debian's chromium is not installed: apt-get install chromium")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        lacking("the Python package playwright is not installed: it is in the dev extra")
-    with sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=program, args=FLAGS)
-        yield started
-        started.close()
 
 
 @pytest.fixture
@@ -62,37 +38,6 @@ def address(request, out):
     running.shutdown()
     thread.join()
     running.server_close()
-
-
-class Watched:
-    """A page and everything that happened on it."""
-
-    def __init__(self, opened):
-        self.page = opened
-        self.dialogs, self.messages, self.requests = [], [], []
-        opened.on("dialog", self._dialog)
-        opened.on("console", lambda message: self.messages.append(message.text))
-        opened.on("pageerror", lambda error: self.messages.append(str(error)))
-        opened.on("request", lambda request: self.requests.append(request.url))
-
-    def _dialog(self, dialog):
-        self.dialogs.append(dialog.message)
-        dialog.dismiss()
-
-    def methods(self):
-        return self.page.locator("section.board tbody th.method a").all_inner_texts()
-
-    def goto(self, address, until="load"):
-        self.page.goto(address, wait_until=until)
-
-
-@contextmanager
-def watching(browser, **options):
-    context = browser.new_context(**options)
-    try:
-        yield Watched(context.new_page())
-    finally:
-        context.close()
 
 
 @pytest.mark.parametrize("name", ["index.html", "entries/attack.html", "entries/oracle.html", "entries/long.html"])
@@ -128,20 +73,24 @@ def test_the_watch_would_notice_harm(browser, address, out):
         assert (seen.page.evaluate("typeof window.harmed"), seen.dialogs) == (("undefined", []) if served else ("number", ["1"]))
 
 
+def methods(seen):
+    return seen.page.locator("section.board tbody th.method a").all_inner_texts()
+
+
 def test_a_column_sorts_by_click_and_by_keyboard(browser, address):
     with watching(browser) as seen:
         seen.goto(f"{address}/index.html")
-        before = seen.methods()
+        before = methods(seen)
         average = seen.page.locator("th.average")
         average.get_by_role("button").click()
-        assert (seen.methods(), average.get_attribute("aria-sort")) == (before, "descending")
+        assert (methods(seen), average.get_attribute("aria-sort")) == (before, "descending")
         average.get_by_role("button").click()
-        assert (seen.methods(), average.get_attribute("aria-sort")) == (before[::-1], "ascending")
+        assert (methods(seen), average.get_attribute("aria-sort")) == (before[::-1], "ascending")
         seen.page.locator("th[data-kind=text] button").first.press("Enter")
-        assert seen.methods() == sorted(before, key=str.lower)
+        assert methods(seen) == sorted(before, key=str.lower)
         assert average.get_attribute("aria-sort") is None
         seen.page.locator("thead th.rank button").press("Space")
-        assert seen.methods() == before
+        assert methods(seen) == before
 
 
 def test_the_box_leaves_the_rows_that_match(browser, address):
@@ -190,35 +139,6 @@ def test_the_first_key_press_offers_to_skip_to_the_content(browser, address):
         assert seen.page.evaluate("document.activeElement.textContent") == "Skip to the content"
         seen.page.keyboard.press("Enter")
         assert seen.page.evaluate("document.activeElement.id") == "main"
-
-
-# WCAG 2: at least 4.5 to 1 between letters and what is behind them. A canvas turns any CSS colour into numbers.
-CONTRAST = """() => {
-  const canvas = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true});
-  const numbers = (color) => {
-    canvas.clearRect(0, 0, 1, 1);
-    canvas.fillStyle = color;
-    canvas.fillRect(0, 0, 1, 1);
-    return [...canvas.getImageData(0, 0, 1, 1).data];
-  };
-  const linear = (value) => value <= .04045 ? value / 12.92 : ((value + .055) / 1.055) ** 2.4;
-  const light = ([red, green, blue]) => .2126 * linear(red / 255) + .7152 * linear(green / 255) + .0722 * linear(blue / 255);
-  const behind = (element) => {
-    for (; element; element = element.parentElement) {
-      const color = numbers(getComputedStyle(element).backgroundColor);
-      if (color[3] === 255) return color;
-    }
-    return [255, 255, 255];
-  };
-  const low = [];
-  for (const element of document.querySelectorAll('body *')) {
-    const words = [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
-    if (!words || !element.checkVisibility()) continue;
-    const [dark, bright] = [light(numbers(getComputedStyle(element).color)), light(behind(element))].sort((a, b) => a - b);
-    if ((bright + .05) / (dark + .05) < 4.5) low.push(`${element.className}: ${element.textContent.slice(0, 40)}`);
-  }
-  return low;
-}"""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -142,7 +142,7 @@ def test_a_suite_s_tasks_are_whole(name):
 @pytest.mark.parametrize("name", read_toml(rooms.tracks() / "assets.toml"))
 def test_an_asset_names_an_address_and_a_digest(name):
     found = asset.load(name)
-    assert found.url.startswith("https://")
+    assert found.url.startswith("https://") or (found.source and asset.locate(found).is_file())
     assert len(found.sha256) == 64
 
 

@@ -61,8 +61,8 @@ def mixed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mixed")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(images, "_POLL_S", 0.02)
-        record = fetched(folder, (["ok", "ok", "gone", "slow", "ok", "lost", "ok", "ok", "away", "ok"] * 13))
-    return pools.Pool(folder / "pool", tuple(file.stem for file in record.files), record)
+        fetched(folder, (["ok", "ok", "gone", "slow", "ok", "lost", "ok", "ok", "away", "ok"] * 13))
+    return pools.read(folder / "pool")
 
 
 def test_the_audit_s_counts_add_up_to_the_rows(mixed):

@@ -53,8 +53,8 @@ def fetched(tmp_path_factory):
         urls = url_tables(folder / "urls", server.address, [*web.KINDS] * EACH + ["picture"] * PLAIN)
         work = download.Work(options=("timeout=3",), processes=2, threads=32, url_limit_s=8, stall_s=70, shard_samples=50)
         started = time.monotonic()
-        record = download.download(Wanted(out=folder / "pool", spec=None, folder=urls), work)
-        return pools.Pool(folder / "pool", (), record), time.monotonic() - started
+        download.download(Wanted(out=folder / "pool", spec=None, folder=urls), work)
+        return pools.read(folder / "pool"), time.monotonic() - started
 
 
 def test_each_kind_of_url_ends_as_what_it_is(fetched):

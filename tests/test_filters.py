@@ -1,8 +1,10 @@
 """Filters give the lists that they promise, whatever the metadata look like."""
 
 import math
+import sys
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -16,7 +18,6 @@ from datacomp.artifacts import subset as subsets
 from datacomp.artifacts.pool import Block
 from datacomp.declared import asset
 from datacomp.errors import AssetError, FilterError
-from datacomp.filters import apply as applying
 from datacomp.filters import catalog, top
 from datacomp.filters.apply import apply
 from datacomp.filters.base import Column, Provenance
@@ -138,13 +139,13 @@ def test_an_asset_with_another_content_is_refused(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("unheard_of", {}, "Allowed: basic_filter, clip_score, no_filter, random"),
+        ("unheard_of", {}, "Allowed: basic_filter, clip_score, image_based, .*text_based"),
         ("no_filter", {"fraction": 0.3}, "no_filter has no option 'fraction'"),
         ("random", {}, "add --fraction"),
         ("random", {"fraction": 1.5}, "Allowed: above 0 and up to 1"),
         ("clip_score", {}, "neither of them came"),
         ("clip_score", {"fraction": 0.1, "threshold": 0.2}, "both came"),
-        ("clip_score", {"threshold": 0.2, "exact_count": True}, "exact count needs a fraction"),
+        ("clip_score", {"threshold": 0.2, "exact_count": True}, "need a fraction"),
         ("basic_filter", {"language_model": "huge"}, "Allowed: bin, ftz"),
     ],
 )
@@ -165,6 +166,12 @@ def test_a_filter_that_keeps_nothing_writes_nothing(small_pool, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def use(monkeypatch, maker):
+    """Have a filter called plug_in."""
+    monkeypatch.setattr(catalog, "names", lambda: {"plug_in": ""})
+    monkeypatch.setattr(catalog, "_maker", lambda name: maker)
+
+
 class Repeating:
     """A plug-in: long captions twice, short ones not at all."""
 
@@ -182,9 +189,9 @@ class Repeating:
 
 
 def test_a_plug_in_is_found_by_its_entry_point_and_may_repeat_samples(small_pool, tmp_path, monkeypatch):
-    point = metadata.EntryPoint("repeating", f"{__name__}:Repeating", catalog.GROUP)
+    monkeypatch.setitem(sys.modules, "somebody_s_package", SimpleNamespace(Repeating=Repeating))
+    point = metadata.EntryPoint("repeating", "somebody_s_package:Repeating", catalog.GROUP)
     monkeypatch.setattr(metadata, "entry_points", lambda group: [point] if group == catalog.GROUP else [])
-    monkeypatch.setattr(catalog, "_resolve", lambda name, where: Repeating)
     found = apply("repeating", {}, small_pool, tmp_path / "list.npy")
     assert found.record.samples == 2 * found.record.distinct_samples > 0
     assert found.record.external_resources == ("a ruler",)
@@ -195,9 +202,8 @@ def test_the_plug_in_of_the_contributor_s_guide_works(small_pool, tmp_path, monk
     guide = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text()
     written = {}
     exec(guide.split("```python\n")[1].split("```")[0], written)
-    monkeypatch.setattr(catalog, "names", lambda: {"long_captions": "a_package:make"})
-    monkeypatch.setattr(catalog, "_resolve", lambda name, where: written["make"])
-    found = apply("long_captions", {"threshold": 30}, small_pool, tmp_path / "list.npy")
+    use(monkeypatch, written["make"])
+    found = apply("plug_in", {"threshold": 30}, small_pool, tmp_path / "list.npy")
     captions = tables.read_parquet(small_pool.metadata("00000000"), ["uid", "text"]).filter(pl.col("text").str.len_chars() >= 30)
     assert uids.text(found.uids) == sorted(captions["uid"])
     assert found.record.options == {"threshold": 30}
@@ -214,9 +220,9 @@ def test_a_filter_that_loses_rows_is_refused(small_pool, tmp_path, monkeypatch, 
         def score(self, block):
             return spoilt(super().score(block))
 
-    monkeypatch.setattr(applying.catalog, "make", lambda name, options: Losing())
+    use(monkeypatch, Losing)
     with pytest.raises(FilterError, match="one score a row"):
-        apply("losing", {}, small_pool, tmp_path / "list.npy")
+        apply("plug_in", {}, small_pool, tmp_path / "list.npy")
 
 
 @pytest.mark.parametrize("times", [np.full(600, 0.5), np.full(600, -1), np.ones(5, int)], ids=["fractions", "negative", "too few"])
@@ -225,9 +231,9 @@ def test_a_selection_that_is_no_count_is_refused(small_pool, tmp_path, monkeypat
         def select(self, columns):
             return iter([times])
 
-    monkeypatch.setattr(applying.catalog, "make", lambda name, options: Odd())
+    use(monkeypatch, Odd)
     with pytest.raises(FilterError, match="whole number of copies"):
-        apply("odd", {}, small_pool, tmp_path / "list.npy")
+        apply("plug_in", {}, small_pool, tmp_path / "list.npy")
 
 
 def test_the_oracle_says_that_it_is_no_valid_entry(small_pool, tmp_path):

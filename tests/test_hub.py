@@ -17,6 +17,7 @@ from datacomp.pool import disk, download, hub, metadata, pin
 from datacomp.pool.metadata import Wanted
 
 ROWS = (30, 20, 10)
+FEATURES = ("b32_img", "b32_txt", "l14_img", "l14_txt")
 
 
 def parquet(start, rows):
@@ -29,7 +30,7 @@ def parquet(start, rows):
 
 def npz(start, rows):
     buffer = io.BytesIO()
-    np.savez(buffer, **{key: np.arange(start, start + rows, dtype=np.float16).reshape(-1, 1).repeat(4, 1) for key in pools.FEATURES})
+    np.savez(buffer, **{key: np.arange(start, start + rows, dtype=np.float16).reshape(-1, 1).repeat(4, 1) for key in FEATURES})
     return buffer.getvalue()
 
 

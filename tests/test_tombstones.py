@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from datacomp import uids
+from datacomp import rooms, uids
 from datacomp.artifacts import pool as pools
 from datacomp.artifacts import shards as shard_sets
 from datacomp.artifacts import subset as subsets
@@ -32,12 +32,14 @@ def test_a_list_is_sorted_and_names_each_uid_once(pool):
     assert pool.tombstones_sha256() == uids.digest_of(pool.tombstones())
 
 
-def test_the_official_list_counts_for_every_pool(small_pool, tmp_path):
+def test_the_official_list_counts_for_every_pool(small_pool, tmp_path, monkeypatch):
     assert len(small_pool.tombstones()) == 0
     assert small_pool.tombstones_sha256() == ""
-    (tmp_path / "official.txt").write_text(f"{'0' * 32}\n")
-    (tmp_path / "ours.txt").write_text(f"{'f' * 32}\n")
-    assert uids.text(pools.tombstones(tmp_path / "official.txt", tmp_path / "ours.txt")) == ["0" * 32, "f" * 32]
+    monkeypatch.setattr(rooms, "tracks", lambda: tmp_path)
+    (tmp_path / "tombstones.txt").write_text(f"{'f' * 32}\n")
+    (tmp_path / "pool").mkdir()
+    (tmp_path / "pool" / "tombstones.txt").write_text(f"{'0' * 32}\n")
+    assert uids.text(pools.tombstones(tmp_path / "pool")) == ["0" * 32, "f" * 32]
 
 
 def test_a_line_that_is_no_uid_is_named(pool):

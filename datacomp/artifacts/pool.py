@@ -2,21 +2,24 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import polars as pl
 
 from datacomp import rooms, tables, tars, uids
 from datacomp.artifacts.shards import Reachable
-from datacomp.errors import PoolError, TarError
-from datacomp.records import Digest, Line, Record
+from datacomp.errors import DatacompError, PoolError, TarError
+from datacomp.records import Count, Digest, Line, Record
 
 PLAN = "plan.json"  # what a pool is to hold, written first
 TOMBSTONES = "tombstones.txt"
-FEATURES = ("b32_img", "b32_txt", "l14_img", "l14_txt")
+BLOCK_ROWS = 1 << 19  # CommonPool's files have about so many
+
+Mask: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 class PoolFile(Record):
@@ -42,6 +45,17 @@ class Pictures(Record):
     audit_sha256: Digest  # of audit.json
 
 
+class BuiltFrom(Record):
+    """Where a pool of somebody's own pictures comes from: samples found = samples of the pool + samples dropped, by reason."""
+
+    sources: tuple[Line, ...]  # tars; file NNNNNNNN is made of the one at that place
+    found_samples: Count
+    dropped_samples: dict[Line, Count]
+    given_uids: Count  # of the pool's samples, how many brought their own
+    left_out_members: Count  # of the pool's samples: neither picture, caption nor json
+    networks: dict[Line, Line]  # by column prefix, in words
+
+
 class PoolRecord(Record):
     """What a pool holds, written when it is complete."""
 
@@ -49,9 +63,10 @@ class PoolRecord(Record):
     samples: int
     partial: bool  # true if it holds only the first samples of the pool of that name
     uids_sha256: str
-    content_sha256: str = ""  # of uids, captions and pixels before encoding; empty where the pictures lie on the web
+    content_sha256: str = ""  # of uids, captions and pixels before encoding, or the pictures' bytes where others encoded them; empty where they lie on the web
     files: tuple[PoolFile, ...]
     networks: dict[str, str] = {}  # noqa: RUF012 - the networks behind scores and features: column prefix, digest
+    built: BuiltFrom | None = None
     origin: HubOrigin | None = None
     pictures: Pictures | None = None
 
@@ -61,16 +76,17 @@ class Pool:
     """The folder of a pool; `record` is None where somebody else's tools wrote it."""
 
     path: Path
+    tables: Path  # the folder of its metadata
     stems: tuple[str, ...]
     record: PoolRecord | None
 
     def metadata(self, stem: str) -> Path:
         """The table of one file."""
-        return self.path / "metadata" / f"{stem}.parquet"
+        return self.tables / f"{stem}.parquet"
 
     def features(self, stem: str) -> Path:
         """The features of one file."""
-        return self.path / "metadata" / f"{stem}.npz"
+        return self.tables / f"{stem}.npz"
 
     def tars(self) -> tuple[Path, ...]:
         """Every tar of pictures, by name."""
@@ -78,12 +94,20 @@ class Pool:
 
     def tombstones(self) -> uids.UidArray:
         """Uids that were taken down, officially or for this folder: sorted, each once. Every stage drops and counts them."""
-        return tombstones(rooms.tracks() / TOMBSTONES, self.path / TOMBSTONES)
+        return tombstones(self.path)
 
     def tombstones_sha256(self) -> str:
         """The digest of that list, empty if it is."""
-        listed = self.tombstones()
-        return uids.digest_of(listed) if len(listed) else ""
+        return tombstones_sha256(self.path)
+
+
+class Span(NamedTuple):
+    """Some rows of one metadata file."""
+
+    stem: str
+    start: int
+    rows: int
+    file_rows: int  # of the whole file
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,51 +119,96 @@ class Block:
 
     uids: uids.UidArray
     columns: pl.DataFrame
+    span: Span
     features_path: Path = field(repr=False)
+    kept: Mask | None = field(default=None, repr=False)  # of the span's rows, where some are left out
 
-    def numbers(self, column: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """A numeric column, shape (N,); a missing value is NaN."""
-        return self.columns[column].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    def where(self, kept: Mask) -> "Block":
+        """The rows of a whole span for which `kept`, of shape (N,), is true."""
+        assert self.kept is None
+        return Block(self.uids[kept], self.columns.filter(kept), self.span, self.features_path, kept)
+
+    def numbers(self, column: str) -> np.ndarray[Any, np.dtype[np.floating[Any]]]:
+        """A numeric column, shape (N,), in float32 if it is stored so, else in float64; a missing value is NaN."""
+        numbers = self.columns[column]
+        if not numbers.dtype.is_numeric():
+            raise PoolError(f"column {column} of {self.span.stem}.parquet holds {numbers.dtype}", allowed="a column of numbers")
+        return numbers.cast(pl.Float32 if numbers.dtype == pl.Float32 else pl.Float64).fill_null(float("nan")).to_numpy()
 
     def feature(self, key: str) -> np.ndarray[Any, np.dtype[np.float16]]:
         """One of CommonPool's feature arrays, row for row with the block."""
-        array = tables.read_npz(self.features_path, key)
-        if len(array) != len(self.uids):
-            raise PoolError(f"{self.features_path}: {key} has {len(array):,} rows, the table {len(self.uids):,}", repair="make or download both files again")
-        return array
+        array = tables.read_npz(self.features_path, key, start=self.span.start, rows=self.span.rows, of_rows=self.span.file_rows)
+        return array if self.kept is None else array[self.kept]
 
 
 def read(path: Path) -> Pool:
-    """Open a pool.
+    """Open a pool: its folder, or a bare folder of metadata.
 
     Raises PoolError for a folder that is none, that is not finished, or that lacks a file which its record names.
     """
-    if (path / PLAN).is_file() and not (path / "pool.json").is_file():
-        raise PoolError(f"{path} is a pool that is not finished", repair="start the command that makes it again; it goes on where it stopped")
-    stems = tuple(sorted(table.stem for table in (path / "metadata").glob("*.parquet")))
-    record = PoolRecord.read(path / "pool.json") if (path / "pool.json").is_file() else None
-    if record is not None and (missing := [file.stem for file in record.files if file.stem not in stems]):
-        raise PoolError(f"{path}/metadata lacks {missing[0]}.parquet, which pool.json names", repair="make or download the pool again")
+    with _reachable(path):
+        if (path / PLAN).is_file() and not (path / "pool.json").is_file():
+            raise PoolError(f"{path} is a pool that is not finished", repair="start the command that makes it again; it goes on where it stopped")
+        record = PoolRecord.read(path / "pool.json") if (path / "pool.json").is_file() else None
+        folder = path / "metadata"
+        stems = _stems(folder)
+        if not stems and record is None:
+            folder, stems = path, _stems(path)
+    if record is not None and (missing := sorted({file.stem for file in record.files} - set(stems))):
+        raise PoolError(f"{folder} lacks {missing[0]}.parquet, which pool.json names", repair="make or download the pool again")
     if not stems:
         raise PoolError(
             f"{path} is no pool: it has no metadata/*.parquet",
-            allowed="a folder with metadata/ and shards/",
-            repair=f"finish it, or make one with: datacomp pool make nano --out {path}",
+            allowed="a folder with metadata/ and shards/, or a folder of metadata",
+            repair=f"check the path, finish it, or make one with: datacomp pool make nano --out {path}",
         )
-    return Pool(path, stems, record)
+    return Pool(path, folder, stems, record)
+
+
+@contextmanager
+def _reachable(path: Path) -> Iterator[None]:
+    """Name the place in every error of a store that cannot be read."""
+    if "://" not in str(path):
+        yield
+        return
+    try:
+        yield
+    except DatacompError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a store's clients have errors of many kinds, with no common parent
+        raise PoolError(
+            f"{path} cannot be read: {type(error).__name__}: {error}",
+            repair="check the address and the environment (for s3://: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL)",
+        ) from None
+
+
+def _stems(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(table.stem for table in folder.glob("*.parquet")))
+
+
+def spans(pool: Pool) -> Iterator[Span]:
+    """Cut a pool's metadata into pieces that fit into memory, whatever the size of its files."""
+    for stem in pool.stems:
+        file_rows = tables.count_rows(pool.metadata(stem), "uid")
+        for start in range(0, file_rows, BLOCK_ROWS):
+            yield Span(stem, start, min(BLOCK_ROWS, file_rows - start), file_rows)
 
 
 def blocks(pool: Pool, columns: tuple[str, ...]) -> Iterator[Block]:
     """Stream a pool's metadata, reading the named columns only; `uid` is always read."""
-    for stem in pool.stems:
-        yield read_block(pool, stem, columns)
+    for span in spans(pool):
+        yield read_block(pool, span, columns)
 
 
-def read_block(pool: Pool, stem: str, columns: tuple[str, ...]) -> Block:
-    """Read one metadata file as a block."""
-    path = pool.metadata(stem)
-    frame = tables.read_parquet(path, ["uid", *(column for column in columns if column != "uid")])
-    return Block(uids.parse(frame["uid"], str(path)), frame, pool.features(stem))
+def read_block(pool: Pool, span: Span, columns: tuple[str, ...]) -> Block:
+    """Read some rows of a metadata file: uid and the named columns."""
+    frame = read_columns(pool, span, ("uid", *(column for column in columns if column != "uid")))
+    return Block(uids.parse(frame["uid"], str(pool.metadata(span.stem))), frame, span, pool.features(span.stem))
+
+
+def read_columns(pool: Pool, span: Span, columns: tuple[str, ...]) -> pl.DataFrame:
+    """Read some rows of a metadata file: the named columns alone."""
+    return tables.read_parquet(pool.metadata(span.stem), list(columns), start=span.start, rows=span.rows)
 
 
 def index_tar(path: Path) -> tuple[tuple[tars.Sample, ...], uids.UidArray]:
@@ -155,16 +224,22 @@ def index_tar(path: Path) -> tuple[tuple[tars.Sample, ...], uids.UidArray]:
     return samples, uids.parse(found, str(path))
 
 
-def tombstones(*paths: Path) -> uids.UidArray:
-    """The uids of some lists in text, one a line, sorted, each once; a list that is not there is empty."""
+def tombstones(folder: Path) -> uids.UidArray:
+    """The uids that were taken down, from the official list and a pool folder's own, in text, one a line: sorted, each once."""
     listed = []
-    for path in paths:
-        lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+    for path in (rooms.tracks() / TOMBSTONES, folder / TOMBSTONES):
+        lines = path.read_text().splitlines() if path.is_file() else []
         listed.append(uids.parse([uid for line in lines if (uid := line.partition("#")[0].strip())], str(path)))
     everything: uids.UidArray = np.concatenate(listed)
     everything = everything[uids.order(everything)]
     once: uids.UidArray = everything[uids.firsts(everything)]
     return once
+
+
+def tombstones_sha256(folder: Path) -> str:
+    """The digest of that list, empty if it is."""
+    listed = tombstones(folder)
+    return uids.digest_of(listed) if len(listed) else ""
 
 
 def all_uids(pool: Pool) -> uids.UidArray:

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from datacomp import places
+
 if TYPE_CHECKING:
     from datacomp.board.enter import About
 
-Pool = Annotated[Path, typer.Option("--pool", help="Folder of the pool.", show_default=False)]
+Pool = Annotated[Path, typer.Option("--pool", help="Folder of the pool, or s3://…", parser=places.at, metavar="FOLDER", show_default=False)]
 Out = Annotated[Path, typer.Option("--out", help="Where the result goes.", show_default=False)]
 SubsetFile = Annotated[Path, typer.Option("--subset", help="A list of uids, .npy.", show_default=False)]
 Scale = Annotated[str, typer.Option("--scale", help="A scale of tracks/scales/: smoke, nano, micro, small, medium, large, xlarge.", show_default=False)]

@@ -18,10 +18,11 @@ class Asset(Record):
     """One file: where it lies and what it must be."""
 
     name: str
-    url: str
     sha256: str
     licence: str
-    embedded: str = ""  # "distribution:path" of an installed package that carries the very same file
+    url: str = ""  # empty for what a script of ours makes
+    source: str = ""
+    embedded: str = ""  # where the very same file is at hand: "distribution:path" of an installed package, or a path in tracks/
 
 
 def load(name: str) -> Asset:
@@ -47,6 +48,7 @@ def locate(asset: Asset, *, offline: bool = False) -> Path:
         return _checked(cached, asset)
     if asset.embedded and (path := _embedded(asset)) is not None:
         return _checked(path, asset)
+    assert asset.url, f"{asset.name} is shipped"
     by_hand = f"put the file from {asset.url} at {cached}"
     if offline:
         raise AssetError(f"asset {asset.name} is not in the cache and downloads are off", repair=by_hand)
@@ -67,7 +69,9 @@ def _download(asset: Asset, target: Path, by_hand: str) -> None:
 
 
 def _embedded(asset: Asset) -> Path | None:
-    distribution, _, inside = asset.embedded.partition(":")
+    distribution, colon, inside = asset.embedded.partition(":")
+    if not colon:
+        return rooms.tracks() / asset.embedded
     try:
         path = Path(str(metadata.distribution(distribution).locate_file(inside)))
     except metadata.PackageNotFoundError:

@@ -1,49 +1,118 @@
-"""CLIP score filtering: keep the pairs whose picture and caption are similar (DataComp, section 4.1)."""
+"""The best part of a pool by a score: CLIP score filtering (DataComp, section 4.1), or any column of the metadata or of a score table."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+import numpy as np
+import polars as pl
+
+from datacomp import digest, tables
 from datacomp.artifacts.pool import Block
 from datacomp.errors import FilterError
 from datacomp.filters import top
 from datacomp.filters.base import Column, Multiplicity, Provenance, Scores
 
-DEFAULT_SCORE = "clip_l14_similarity_score"
+NETWORKS = {"b32": "clip_b32_similarity_score", "l14": "clip_l14_similarity_score"}  # CommonPool's columns by the published code's names
 
 
-class ClipScore:
-    """The best part of a pool by one column of its metadata."""
+class Best:
+    """A fraction of the pool, what reaches a threshold, or a band between two fractions."""
 
-    name = "clip_score"
-
-    def __init__(self, score: str, fraction: float | None, threshold: float | None, *, exact_count: bool) -> None:
-        self.columns = (score,)
-        self.fraction, self.threshold, self.exact_count = fraction, threshold, exact_count
+    def __init__(self, name: str, score: str, fraction: float | None, threshold: float | None, skip_fraction: float, *, exact_count: bool) -> None:
+        self.name, self.column = name, score
+        self.columns: tuple[str, ...] = (score,)
+        self.fraction, self.threshold, self.skip_fraction, self.exact_count = fraction, threshold, skip_fraction, exact_count
 
     def score(self, block: Block) -> Scores:
         """The column itself."""
-        return block.numbers(self.columns[0])
+        return block.numbers(self.column)
 
     def select(self, columns: Sequence[Column]) -> Iterator[Multiplicity]:
-        """Keep what reaches the threshold, or the best fraction."""
+        """Keep what reaches the threshold, or the best fraction less the part of it to skip."""
         if self.threshold is not None:
             return top.above(columns, self.threshold)
         assert self.fraction is not None
+        if not self.skip_fraction:
+            return self._best(columns, self.fraction)
+        pairs = zip(self._best(columns, self.fraction), self._best(columns, self.skip_fraction), strict=True)
+        return (np.asarray(kept & ~skipped) for kept, skipped in pairs)
+
+    def _best(self, columns: Sequence[Column], fraction: float) -> Iterator[Multiplicity]:
         if self.exact_count:
-            return top.exact(columns, self.fraction)
-        return top.above(columns, top.fraction_threshold(columns, self.fraction))
+            return top.exact(columns, fraction)
+        return top.above(columns, top.fraction_threshold(columns, fraction))
 
     def provenance(self) -> Provenance:
         """The scores are the pool's own."""
         return Provenance()
 
 
-def make(*, score: str = DEFAULT_SCORE, fraction: float | None = None, threshold: float | None = None, exact_count: bool = False) -> ClipScore:
-    """Keep the best scores, by a fraction or by a threshold."""
+class BestOfTable(Best):
+    """The same by a column of a table of scores, keyed by uid: a parquet file, or a folder with one for each metadata file."""
+
+    def __init__(self, table: Path, *options: object, **more: object) -> None:
+        super().__init__("score", *options, **more)  # type: ignore[arg-type]
+        self.columns = ()
+        self.table = table
+
+    def score(self, block: Block) -> Scores:
+        """The scores of the block's uids; each must have exactly one."""
+        path = self.table / f"{block.span.stem}.parquet" if self.table.is_dir() else self.table
+        wanted = block.columns.select("uid")
+        found = tables.look_up(path, [self.column], wanted["uid"])
+        if found["uid"].is_duplicated().any():
+            twice = found.filter(pl.col("uid").is_duplicated())["uid"][0]
+            raise FilterError(f"{path} has several scores for uid {twice}", allowed="one row a uid")
+        if missing := len(wanted.join(found, on="uid", how="anti")):
+            first = wanted.join(found, on="uid", how="anti")["uid"][0]
+            raise FilterError(
+                f"{path} has no score for {missing:,} of {len(wanted):,} rows of {block.span.stem}.parquet, the first is {first}",
+                repair="score the whole pool, or give the pool that was scored",
+            )
+        joined = wanted.join(found, on="uid", how="left", maintain_order="left")
+        return Block(block.uids, joined, block.span, block.features_path).numbers(self.column)
+
+    def provenance(self) -> Provenance:
+        """The table."""
+        paths = sorted(self.table.glob("*.parquet")) if self.table.is_dir() else [self.table]
+        return Provenance({self.table.name: digest.of_files({path.name: path for path in paths})}, (f"scores {self.table.name}",))
+
+
+def make(*, score: str = "l14", fraction: float | None = None, threshold: float | None = None, skip_fraction: float = 0.0, exact_count: bool = False) -> Best:
+    """Keep the best by a CLIP score (b32, l14) or another column of the metadata."""
+    _check("clip_score", fraction, threshold, skip_fraction, exact_count=exact_count)
+    return Best("clip_score", NETWORKS.get(score, score), fraction, threshold, skip_fraction, exact_count=exact_count)
+
+
+def make_score(
+    *, scores: str = "", score: str = "", fraction: float | None = None, threshold: float | None = None, skip_fraction: float = 0.0, exact_count: bool = False
+) -> Best:
+    """Keep the best by a column of a table of scores, or of the metadata."""
+    _check("score", fraction, threshold, skip_fraction, exact_count=exact_count)
+    if not scores:
+        if not score:
+            raise FilterError("score needs to know what to rank by", repair="add --scores TABLE, a parquet file with columns uid and score, or --score COLUMN")
+        return Best("score", NETWORKS.get(score, score), fraction, threshold, skip_fraction, exact_count=exact_count)
+    table = Path(scores)
+    return BestOfTable(table, score or _only_column(table), fraction, threshold, skip_fraction, exact_count=exact_count)
+
+
+def _only_column(table: Path) -> str:
+    first = next(iter(sorted(table.glob("*.parquet"))), table) if table.is_dir() else table
+    numeric = [name for name, dtype in tables.columns(first).items() if dtype.is_numeric()]
+    if len(numeric) != 1:
+        raise FilterError(f"{first} has {len(numeric)} columns of numbers", allowed=", ".join(numeric), repair="name one with --score")
+    return numeric[0]
+
+
+def _check(name: str, fraction: float | None, threshold: float | None, skip_fraction: float, *, exact_count: bool) -> None:
     if (fraction is None) == (threshold is None):
         came = "neither of them" if fraction is None else "both"
-        raise FilterError(f"clip_score takes a fraction or a threshold; {came} came", repair="add one, as in: --fraction 0.3")
-    if fraction is not None:
-        top.check_fraction(fraction)
-    if exact_count and fraction is None:
-        raise FilterError("an exact count needs a fraction", repair="replace --threshold by --fraction")
-    return ClipScore(score, fraction, threshold, exact_count=exact_count)
+        raise FilterError(f"{name} takes a fraction or a threshold; {came} came", repair="add one, as in: --fraction 0.3")
+    if fraction is None:
+        if exact_count or skip_fraction:
+            raise FilterError("an exact count and a part to skip need a fraction", repair="replace --threshold by --fraction")
+        return
+    top.check_fraction(fraction)
+    if not 0 <= skip_fraction < fraction:
+        raise FilterError(f"{skip_fraction:g} of the pool is to be skipped of its best {fraction:g}", allowed=f"0 up to, but not including, {fraction:g}")

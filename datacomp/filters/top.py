@@ -1,11 +1,17 @@
-"""The best-scored part of a pool, by a threshold, by a fraction as the published code takes it, or by an exact count."""
+"""The best-scored part of a pool, by a threshold, by a fraction as the published code takes it, or by an exact count.
 
-from collections.abc import Iterator, Sequence
+Scores come span by span and are passed over several times, so that memory does not grow with the pool.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
+from datacomp import sorting
 from datacomp.errors import FilterError
-from datacomp.filters.base import Column, Multiplicity
+from datacomp.filters.base import Column, Multiplicity, Scores
+from datacomp.sorting import Keys
 
 
 def check_fraction(fraction: float) -> None:
@@ -23,23 +29,74 @@ def fraction_threshold(columns: Sequence[Column], fraction: float) -> float:
     """The score at index int(N * fraction) of the descending order, NaN last.
 
     This is the rule of DataComp's published code: with `above` it keeps one sample more than the fraction says, and all ties. At
-    fraction 1, where the published code fails, it is the lowest score.
+    fraction 1, where the published code fails, it is the lowest score; where the index falls on NaN, for which the published code keeps
+    nothing, as well.
     """
-    scores = np.concatenate([column.scores for column in columns])
-    if not (numbers := scores[~np.isnan(scores)]).size:
+    rows = numbers = 0
+    for column in columns:
+        rows += len(column.scores)
+        numbers += int(np.count_nonzero(~np.isnan(column.scores)))
+    if not numbers:
         raise FilterError("no row of the pool has a score", repair="choose another --score column")
-    index = min(int(len(scores) * fraction), len(numbers) - 1)
-    return float(-np.partition(-numbers, index)[index])
+    index = min(int(rows * fraction), numbers - 1)
+    return _score(sorting.smallest(lambda: (_descending(column.scores) for column in columns), index))
 
 
 def exact(columns: Sequence[Column], fraction: float) -> Iterator[Multiplicity]:
-    """Keep exactly floor(N * fraction) rows: the highest scores, of equal ones the smallest uids."""
-    scores = np.concatenate([column.scores for column in columns])
-    ids = np.concatenate([column.uids for column in columns])
-    order = np.lexsort((ids["f1"], ids["f0"], -np.nan_to_num(scores, nan=-np.inf)))
-    kept = np.zeros(len(scores), bool)
-    kept[order[: int(len(scores) * fraction)]] = True
-    start = 0
+    """Keep exactly floor(N * fraction) rows: the highest scores, of equal ones the smallest uids, of equal uids the first rows."""
+    wanted = int(sum(len(column.scores) for column in columns) * fraction)
+    if not wanted:
+        return (np.zeros(len(column.scores), bool) for column in columns)
+    edges: list[np.uint64] = []
+    left = wanted
+    for key in _KEYS:  # the edge as a score, then among rows of that score as a uid's upper half, then its lower
+        alike = partial(_alike, columns, key, tuple(edges))
+        edges.append(sorting.smallest(alike, left - 1))
+        left -= sum(int(np.count_nonzero(block < edges[-1])) for block in alike())
+    return _up_to(columns, edges, left)
+
+
+_KEYS: tuple[Callable[[Column], Keys], ...] = (
+    lambda column: _descending(column.scores),
+    lambda column: np.ascontiguousarray(column.uids["f0"]),
+    lambda column: np.ascontiguousarray(column.uids["f1"]),
+)
+
+
+def _alike(columns: Sequence[Column], key: Callable[[Column], Keys], edges: Sequence[np.uint64]) -> Iterator[Keys]:
+    """The next key of the rows whose first keys are the edges."""
     for column in columns:
-        yield kept[start : start + len(column.scores)]
-        start += len(column.scores)
+        equal = np.ones(len(column.scores), bool)
+        for earlier, edge in zip(_KEYS, edges, strict=False):
+            equal &= earlier(column) == edge
+        yield key(column)[equal]
+
+
+def _up_to(columns: Iterable[Column], edges: Sequence[np.uint64], copies: int) -> Iterator[Multiplicity]:
+    """Keep the rows before the edge in the order of scores and uids, and the first so many copies of the edge itself."""
+    for column in columns:
+        kept = np.zeros(len(column.scores), bool)
+        equal = np.ones(len(column.scores), bool)
+        for key, edge in zip(_KEYS, edges, strict=True):
+            keys = key(column)
+            kept |= equal & (keys < edge)
+            equal &= keys == edge
+        rows = np.flatnonzero(equal)[:copies]
+        copies -= len(rows)
+        kept[rows] = True
+        yield kept
+
+
+def _descending(scores: Scores) -> Keys:
+    """Numbers whose order is that of the scores from the highest to the lowest, NaN last."""
+    doubles = np.asarray(scores, np.float64) + 0.0  # -0 becomes 0, its equal
+    bits = doubles.view(np.uint64)
+    ascending = np.where(bits >> np.uint64(63), ~bits, bits | np.uint64(1 << 63))
+    return np.where(np.isnan(doubles), np.uint64(2**64 - 1), ~ascending)
+
+
+def _score(key: np.uint64) -> float:
+    """The score behind a key of `_descending`."""
+    ascending = ~key
+    bits = ascending & ~np.uint64(1 << 63) if ascending >> np.uint64(63) else ~ascending
+    return float(np.array(bits).view(np.float64))

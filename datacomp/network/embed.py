@@ -1,35 +1,38 @@
 """A trained network as a function from pictures and captions to unit vectors."""
 
 import io
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from PIL import Image
 
-from datacomp.declared.scale import Scale
+from datacomp.declared.scale import Pixels, Scale
 from datacomp.errors import TarError
 from datacomp.network import build, load
 
 _FORMATS = ("JPEG", "PNG", "WEBP")
 
+Tokenize: TypeAlias = Callable[[list[str]], torch.Tensor]  # captions to int64 (N, context length)
 
-class Embedder:
+
+class Encoder:
     """A network with its preprocessing, in float32, for inference."""
 
-    def __init__(self, scale: Scale, weights: Path, *, device: str = "cpu", batch_samples: int = 256) -> None:
-        self.network = build.model(scale.model, image_size=scale.pixels.size, logit_scale_start=scale.loss.logit_scale_start)
-        load.load_weights(self.network, weights)
-        self.network.to(device).eval()
+    def __init__(self, network: torch.nn.Module, pixels: Pixels, tokens: Tokenize, *, device: str, batch_samples: int) -> None:
+        self.network: Any = network.to(device).eval()
         self.device, self.batch_samples = device, batch_samples
-        self._pixels = scale.pixels
-        self._crop = build.evaluation_pixels(scale.pixels)
-        self._tokens = build.Tokenizer(scale.tokens, scale.model.text.context_length)
+        self._pixels, self._crop, self._tokens = pixels, build.evaluation_pixels(pixels), tokens
 
     def crop(self, picture: bytes) -> build.Uint8Array:
         """Decode one picture to what `images` takes, uint8 of shape (size, size, 3)."""
-        return self._crop(decode(picture))
+        return self.crop_decoded(decode(picture))
+
+    def crop_decoded(self, picture: Image.Image) -> build.Uint8Array:
+        """What `images` takes of a picture that is decoded already."""
+        return self._crop(picture)
 
     @torch.inference_mode()
     def images(self, crops: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -45,6 +48,16 @@ class Embedder:
         """Embed captions: unit vectors (N, D)."""
         parts = [self.network.encode_text(self._tokens(batch).to(self.device), normalize=True) for batch in _batches(captions, self.batch_samples)]
         return torch.cat(parts).cpu().numpy()
+
+
+class Embedder(Encoder):
+    """The network of a scale, with weights that this code trained."""
+
+    def __init__(self, scale: Scale, weights: Path, *, device: str = "cpu", batch_samples: int = 256) -> None:
+        network = build.model(scale.model, image_size=scale.pixels.size, logit_scale_start=scale.loss.logit_scale_start)
+        load.load_weights(network, weights)
+        tokens = build.Tokenizer(scale.tokens, scale.model.text.context_length)
+        super().__init__(network, scale.pixels, tokens, device=device, batch_samples=batch_samples)
 
 
 def decode(picture: bytes) -> Image.Image:

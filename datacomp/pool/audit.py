@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 
 from datacomp import digest, progress, tables, uids
-from datacomp.artifacts.pool import Pictures, Pool
+from datacomp.artifacts import pool as pools
+from datacomp.artifacts.pool import Pictures
 from datacomp.artifacts.shards import Reachable
 from datacomp.errors import PoolError
 from datacomp.pool import reasons
@@ -55,7 +56,7 @@ def audit(pool: Path, passes: int) -> Audit:
         effective_pool=Reachable(samples=len(everything), uids_sha256=uids.digest_of(everything[uids.order(everything)])),
         changed_samples=changed,
         passes=passes,
-        tombstones_sha256=Pool(pool, (), None).tombstones_sha256(),
+        tombstones_sha256=pools.tombstones_sha256(pool),
         settings=ledger.settings,
     )
     record.write(pool / AUDIT)
@@ -82,7 +83,7 @@ def _rows(ledger: Ledger, piece: Piece) -> pl.DataFrame:
 
 def _changed(ledger: Ledger, piece: Piece, had: pl.DataFrame) -> int:
     path = ledger.path / "metadata" / f"{piece.stem}.parquet"
-    if "sha256" not in pl.read_parquet_schema(path):
+    if "sha256" not in tables.columns(path):
         return 0
-    then = tables.read_parquet(path, ["uid", "sha256"]).slice(piece.start, piece.samples).rename({"sha256": "then"})
+    then = tables.read_parquet(path, ["uid", "sha256"], start=piece.start, rows=piece.samples).rename({"sha256": "then"})
     return len(had.join(then, on="uid").filter(pl.col("sha256") != pl.col("then")))

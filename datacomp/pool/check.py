@@ -86,10 +86,10 @@ def _metadata(pool: Pool, found: Found) -> uids.UidArray:
     for stem in progress.show(pool.stems, total=len(pool.stems), unit=" files", title="metadata"):
         path = pool.metadata(stem)
         try:
-            schema = pl.read_parquet_schema(path)
+            schema = tables.columns(path)
             read = uids.parse(tables.read_parquet(path, ["uid"])["uid"], str(path))
-        except (PoolError, pl.exceptions.PolarsError, OSError) as error:
-            found.broken.append(error.what if isinstance(error, PoolError) else f"{path} cannot be read as parquet")
+        except PoolError as error:
+            found.broken.append(error.what)
             continue
         lacking |= _COLUMNS.keys() - schema.keys()
         for column, kinds in _COLUMNS.items():

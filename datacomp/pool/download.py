@@ -4,8 +4,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from datacomp import files
-from datacomp.artifacts.pool import Pool, PoolRecord
+from datacomp import files, tables
+from datacomp.artifacts import pool as pools
+from datacomp.artifacts.pool import PoolRecord
 from datacomp.declared import pool as declared
 from datacomp.declared.pool import HubSource, PoolSpec
 from datacomp.errors import PoolError
@@ -131,12 +132,12 @@ def _is_complete(out: Path, work: Work) -> bool:
     if not (out / RECORD).is_file() or PoolRecord.read(out / RECORD).pictures is None:
         return False
     done = audit.Audit.read(out / audit.AUDIT)
-    return done.passes >= work.passes and done.tombstones_sha256 == Pool(out, (), None).tombstones_sha256()
+    return done.passes >= work.passes and done.tombstones_sha256 == pools.tombstones_sha256(out)
 
 
 def _claim(wanted: Wanted, contents: Contents, work: Work) -> None:
     """Write down the settings; refuse to go on with others."""
-    columns = metadata.columns(wanted.out / "metadata" / f"{contents.files[0].stem}.parquet")
+    columns = tables.columns(wanted.out / "metadata" / f"{contents.files[0].stem}.parquet")
     settings = Settings(
         downloader=isolated.version(),
         options=read_options(work.options, columns),

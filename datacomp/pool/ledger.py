@@ -7,7 +7,6 @@ the number of pieces, so that the work can be divided by pieces without anybody 
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +42,14 @@ class Ledger:
         self.contents = Contents.read(pool / CONTENTS)
         self.settings = Settings.read(pool / SETTINGS)
         self.pieces = tuple(_pieces(self.contents, self.settings.shard_samples))
-        self._tombstones = set(uids.text(pools.Pool(pool, (), None).tombstones()))
+        self._tombstones = set(uids.text(pools.tombstones(pool)))
         self._repeated = set(self.contents.repeated)
         self.columns = columns_of(self.settings.options)
 
     def rows(self, piece: Piece) -> pl.DataFrame:
         """The rows of a piece as img2dataset is handed them, with `kept` empty or the reason why a row is never asked for."""
-        frame = _table(self.path / "metadata" / f"{piece.stem}.parquet", tuple(dict.fromkeys(self.columns.values()))).slice(piece.start, piece.samples)
+        path, columns = self.path / "metadata" / f"{piece.stem}.parquet", list(dict.fromkeys(self.columns.values()))
+        frame = tables.read_parquet(path, columns, start=piece.start, rows=piece.samples)
         frame = frame.select(pl.col(ours).alias(theirs) for theirs, ours in self.columns.items())
         repeated = pl.Series([row in self._repeated for row in range(piece.first, piece.first + piece.samples)], dtype=pl.Boolean)
         return frame.with_columns(
@@ -112,8 +112,3 @@ def _pieces(contents: Contents, shard_samples: int) -> Iterator[Piece]:
             yield Piece(number, file.stem, start, first + start, min(shard_samples, file.samples - start))
             number += 1
         first += file.samples
-
-
-@lru_cache(maxsize=1)
-def _table(path: Path, columns: tuple[str, ...]) -> pl.DataFrame:
-    return tables.read_parquet(path, list(columns))

@@ -148,14 +148,9 @@ def _own_files(wanted: Wanted) -> list[Path]:
     return found
 
 
-def columns(path: Path) -> list[str]:
-    """The columns of a table, without reading it."""
-    return list(pl.read_parquet_schema(path))
-
-
 def own_columns(wanted: Wanted) -> list[str]:
     """The columns of one's own tables, and the uid that they are given if they have none."""
-    return [*columns(_own_files(wanted)[0]), "uid"]
+    return [*tables.columns(_own_files(wanted)[0]), "uid"]
 
 
 def _supply(wanted: Wanted, plan: Plan) -> Supply:
@@ -189,7 +184,7 @@ class _Own:
             source, target = self._folder / name, folder / name
             if target.is_file():
                 continue
-            if source.suffix == ".parquet" and "uid" not in columns(source):
+            if source.suffix == ".parquet" and "uid" not in tables.columns(source):
                 tables.count_rows(source, "text")  # it must have captions
                 tables.write_parquet(target, with_uids(tables.read_parquet(source)))
             else:

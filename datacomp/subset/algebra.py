@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from datacomp import draws, uids
+from datacomp import draws, sorting, uids
 from datacomp.artifacts import subset as subsets
 from datacomp.artifacts.subset import Subset
 from datacomp.errors import SubsetError
@@ -96,22 +96,14 @@ def sample(listed: Subset, samples: int, seed: int, out: Path) -> Subset:
     """Write a random part of a list: exactly `samples` of its rows, a uid that it names n times counting as n rows."""
     if not 0 < samples <= len(listed.uids):
         raise SubsetError(f"{samples:,} samples were asked of a list of {len(listed.uids):,}", allowed=f"1 to {len(listed.uids):,}")
-    limit = _smallest(lambda start, end: draws.bits(seed, "sample list", np.arange(start, end)), len(listed.uids), samples)
 
-    def kept() -> Iterator[uids.UidArray]:
-        for start in range(0, len(listed.uids), uids.BLOCK_UIDS):
-            block = listed.uids[start : start + uids.BLOCK_UIDS]
-            yield block[draws.bits(seed, "sample list", np.arange(start, start + len(block))) <= limit]
+    def numbers() -> Iterator[draws.Bits]:
+        return (draws.bits(seed, "sample list", np.arange(start, min(start + uids.BLOCK_UIDS, len(listed.uids)))) for start in _starts(listed))
 
-    return subsets.write(out, kept(), _origin("sample", [listed]) | {"options": {"seed": seed, "samples": samples}})
+    limit = sorting.smallest(numbers, samples - 1)
+    kept = (listed.uids[start : start + uids.BLOCK_UIDS][random <= limit] for start, random in zip(_starts(listed), numbers(), strict=True))
+    return subsets.write(out, kept, _origin("sample", [listed]) | {"options": {"seed": seed, "samples": samples}})
 
 
-def _smallest(numbers: Callable[[int, int], draws.Bits], length: int, count: int) -> np.uint64:
-    """The count-th smallest of `length` different random numbers, which are computed by blocks: first its leading bits, then itself."""
-    spans = [(start, min(start + uids.BLOCK_UIDS, length)) for start in range(0, length, uids.BLOCK_UIDS)]
-    lead = np.uint64(48)
-    before = np.cumsum(sum(np.bincount((numbers(*span) >> lead).astype(np.int64), minlength=1 << 16) for span in spans))
-    bin_ = int(np.searchsorted(before, count))
-    earlier = int(before[bin_ - 1]) if bin_ else 0
-    inside = np.concatenate([block[(block >> lead) == np.uint64(bin_)] for block in (numbers(*span) for span in spans)])
-    return np.uint64(np.partition(inside, count - earlier - 1)[count - earlier - 1])
+def _starts(listed: Subset) -> range:
+    return range(0, len(listed.uids), uids.BLOCK_UIDS)

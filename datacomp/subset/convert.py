@@ -8,11 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from datacomp import files, tables, uids
+from datacomp import files, sorting, tables, uids
 from datacomp.artifacts import subset as subsets
 from datacomp.artifacts.subset import Subset
 from datacomp.errors import SubsetError
-from datacomp.subset import algebra
 
 TEXT, PARQUET, NUMPY, RAW = (".txt", ".csv"), (".parquet",), (".npy",), (".raw", ".memmap")
 _ALLOWED = ", ".join((*NUMPY, *RAW, *TEXT, *PARQUET))
@@ -36,9 +35,8 @@ def to_list(source: Path, out: Path, within: uids.UidArray | None = None) -> Con
             kept = block if within is None else block[uids.count(block, within) > 0]
             dropped += len(block) - len(kept)
             runs.append(folder / f"{number}.raw")
-            kept[uids.order(kept)].tofile(runs[-1])
-        merged = (np.repeat(names, times.sum(axis=0)) for names, times in algebra.ranges([subsets.map_file(run) for run in runs]))
-        return Converted(subsets.write(out, merged), dropped)
+            sorting.write_run(runs[-1], kept)
+        return Converted(subsets.write(out, sorting.merge(runs)), dropped)
 
 
 def _blocks(source: Path) -> Iterator[uids.UidArray]:
