@@ -138,7 +138,7 @@ def _record(asked: Asked, made: list[PartStats], out: Path) -> PoolRecord:
         name=asked.name,
         samples=samples,
         partial=False,
-        uids_sha256=uids.digest_of(pools.all_uids(Pool(out, tuple(file.stem for file in kept), None))),
+        uids_sha256=uids.digest_of(pools.all_uids(Pool(out, out / "metadata", tuple(file.stem for file in kept), None))),
         content_sha256=digest.of_content([stats.content_sha256 for stats in made]),
         files=kept,
         networks=dict(asked.weights),
