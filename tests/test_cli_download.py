@@ -33,7 +33,10 @@ def test_a_dry_run_says_what_it_takes_and_does_nothing(monkeypatch, tmp_path):
     assert done.exit_code == 0, done.output
     assert "pool commonpool_medium, 128,000,000 samples, from mlfoundations/datacomp_medium, revision unpinned" in done.output
     assert "disk: about 5.3 TB (metadata 30.0 GB, npz 750.0 GB, pictures 4.5 TB); free: 10.0 TB" in done.output
+    assert "pictures: faces blurred; left out where X-Robots-Tag says noai, noimageai, noindex, noimageindex" in done.output
     assert list(tmp_path.iterdir()) == []
+    done = invoked("pool", "download", "small", "--out", tmp_path / "pool", "--dry-run", "--option", "disallowed_header_directives=[]")
+    assert "pictures: faces blurred; X-Robots-Tag is not looked at" in done.output
 
 
 def test_options_after_two_dashes_are_img2dataset_s(monkeypatch, tmp_path):

@@ -216,6 +216,18 @@ def test_without_network_nothing_is_recorded(tmp_path, monkeypatch):
     assert audit_of(tmp_path, record).reasons == {"dns": 20}
 
 
+def test_later_tries_that_all_fail_are_not_taken_for_a_missing_network(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "_NO_NETWORK_SAMPLES", 5)
+    monkeypatch.setattr(hub, "answers", lambda: False)
+    assert audit_of(tmp_path, fetched(tmp_path, ["ok", "away"] * 10)).reasons == {"success": 10, "dns": 10}
+
+
+def test_a_finished_pool_needs_no_more_room(mixed, monkeypatch):
+    monkeypatch.setattr(disk, "free", lambda folder: 0)
+    wanted = Wanted(out=mixed.path, spec=None, folder=mixed.path.parent / "urls")
+    assert download.download(wanted, work()) == mixed.record
+
+
 def test_a_disk_that_fills_stops_the_work_before_it_is_full(tmp_path, monkeypatch):
     monkeypatch.setattr(images, "_RESERVE_BYTES", 1 << 61)
     with pytest.raises(PoolError, match="make room, then start the same command again"):

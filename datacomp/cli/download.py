@@ -116,6 +116,12 @@ def _tell(wanted: "Wanted", work: "Work | None") -> None:
         place = f"{getattr(origin, 'repository', '')}, revision {getattr(origin, 'revision', '')}"
     typer.echo(f"pool {wanted.name}, {'the first ' if wanted.samples else ''}{wanted.count():,} samples, from {place}")
     typer.echo(f"disk: about {downloading.need(wanted, work).text()}; free: {disk.gigabytes(disk.free(wanted.out.resolve()))}")
+    if work:
+        options = downloading.options_of(wanted, work)
+        refused = options["disallowed_header_directives"]
+        faces = "faces blurred" if options["bbox_col"] else "faces not known, none blurred"
+        policy = f"left out where X-Robots-Tag says {', '.join(refused)}" if isinstance(refused, tuple) and refused else "X-Robots-Tag is not looked at"
+        typer.echo(f"pictures: {faces}; {policy}")
 
 
 def _audit(out: Path) -> None:

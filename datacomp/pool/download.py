@@ -13,11 +13,22 @@ from datacomp.errors import PoolError
 from datacomp.launch import local
 from datacomp.pool import audit, disk, images, isolated, metadata
 from datacomp.pool.metadata import Contents, Wanted
-from datacomp.pool.settings import SETTINGS, SHARD_SAMPLES, Settings, read_options
+from datacomp.pool.settings import SETTINGS, SHARD_SAMPLES, Settings, Value, read_options
 
 RECORD = "pool.json"
 MAX_URL_BYTES = 256 << 20  # of one picture as it lies on the web
 _SCALES = {name: f"commonpool_{name}" for name in ("small", "medium", "large", "xlarge")} | {"datacomp_1b": "datacomp_1b"}
+_COMMONPOOL = (
+    "uid",
+    "url",
+    "text",
+    "original_width",
+    "original_height",
+    "clip_b32_similarity_score",
+    "clip_l14_similarity_score",
+    "face_bboxes",
+    "sha256",
+)
 _SLACK_S = 60  # a name resolver's own patience comes on top of a url's time
 
 
@@ -58,9 +69,14 @@ def need(wanted: Wanted, work: Work | None) -> disk.Need:
     return disk.need(wanted.count(), npz=wanted.npz, pictures=work is not None)
 
 
+def options_of(wanted: Wanted, work: Work) -> dict[str, Value]:
+    """img2dataset's options, as far as they are known before the metadata are there."""
+    return read_options(work.options, _COMMONPOOL if wanted.spec else metadata.own_columns(wanted))
+
+
 def check(wanted: Wanted, work: Work | None, *, ignore_disk: bool = False) -> None:
     """Refuse what cannot go well before anything is fetched."""
-    if not ignore_disk:
+    if not ignore_disk and not (wanted.out / audit.AUDIT).is_file():  # an audited pool takes what it takes
         disk.check(wanted.out, need(wanted, work))
     if work is None:
         return
@@ -73,20 +89,7 @@ def check(wanted: Wanted, work: Work | None, *, ignore_disk: bool = False) -> No
         )
     if work.passes < 1 or work.threads < 1:
         raise PoolError(f"{work.passes} passes with {work.threads} threads were asked for", allowed="1 or more of both")
-    read_options(work.options, _COMMONPOOL if wanted.spec else metadata.own_columns(wanted))
-
-
-_COMMONPOOL = (
-    "uid",
-    "url",
-    "text",
-    "original_width",
-    "original_height",
-    "clip_b32_similarity_score",
-    "clip_l14_similarity_score",
-    "face_bboxes",
-    "sha256",
-)
+    options_of(wanted, work)
 
 
 def download(wanted: Wanted, work: Work | None, *, ignore_disk: bool = False) -> PoolRecord | None:
@@ -147,10 +150,11 @@ def _claim(wanted: Wanted, contents: Contents, work: Work) -> None:
     )
     path = wanted.out / SETTINGS
     if not path.is_file():
-        if leftover := next((wanted.out / "shards").glob("*.tar"), None):
-            raise PoolError(f"{wanted.out} already holds {leftover.name}, which this command did not fetch", repair="choose another --out")
-        settings.write(path)
-    elif (before := Settings.read(path)) != settings:
+        with files.writing(wanted.out, wait=True):  # parts may begin together
+            if leftover := next((wanted.out / "shards").glob("*.tar"), None):
+                raise PoolError(f"{wanted.out} already holds {leftover.name}, which this command did not fetch", repair="choose another --out")
+            settings.write(path)
+    if (before := Settings.read(path)) != settings:
         old, new = ({**record.plain()["options"], **record.plain(), "options": None} for record in (before, settings))
         names = ", ".join(key for key in sorted({*old, *new}) if old.get(key) != new.get(key))
         raise PoolError(f"{wanted.out} holds pictures that were fetched with other settings: {names}", repair=f"give those of {path}, or choose another --out")

@@ -126,7 +126,8 @@ def _watch(task: Part, ledger: Ledger, process: "subprocess.Popen[bytes]") -> It
         with suppress(subprocess.TimeoutExpired):
             process.wait(_POLL_S)
         for name in harvest.finished(out):
-            _check_network(out, name)
+            if int(name) < len(ledger.pieces):  # later tries are of what did not answer
+                _check_network(out, name)
             _settle_one(task, ledger, out, name, given_up=True)
             seen = -1
             yield name

@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ from datacomp.records import Count, Digest, Line, Record
 
 CONTENTS = "metadata.json"
 WORK = "work"
+_FROM_HUB, _PASSING = "hub", "files"  # folders in WORK: where the Hub's client works, and what may have to be cut
 
 
 class Plan(Record):
@@ -99,7 +101,10 @@ def bring(wanted: Wanted) -> Contents:
             _features(supply, stems, folder, out)
         contents = _scan(plan, folder, stems, npz=wanted.npz)
         contents.write(out / CONTENTS)
-        shutil.rmtree(out / WORK, ignore_errors=True)
+        for name in (_FROM_HUB, _PASSING):
+            shutil.rmtree(out / WORK / name, ignore_errors=True)
+        with suppress(OSError):
+            (out / WORK).rmdir()  # unless pictures are being fetched there
     return contents
 
 
@@ -157,7 +162,7 @@ def _supply(wanted: Wanted, plan: Plan) -> Supply:
     if plan.origin is None:
         return _Own(wanted.folder or wanted.out)
     source = HubSource(kind="hub", repository=plan.origin.repository, folder=plan.origin.folder, revision=plan.origin.revision)
-    return _Hub(source, wanted.out / WORK / "hub")
+    return _Hub(source, wanted.out / WORK / _FROM_HUB)
 
 
 class _Hub:
@@ -205,7 +210,7 @@ def _all(supply: Supply, names: list[str], folder: Path) -> list[str]:
 
 def _first_rows(supply: Supply, names: list[str], folder: Path, samples: int, out: Path) -> list[str]:
     """Bring files one by one until there are enough rows; the last is cut."""
-    taken, rows, passing = [], 0, out / WORK / "files"
+    taken, rows, passing = [], 0, out / WORK / _PASSING
     for name in names:
         if not (folder / name).is_file():
             supply.bring([name], passing)
@@ -228,7 +233,7 @@ def _features(supply: Supply, stems: list[str], folder: Path, out: Path) -> None
     there = set(supply.names(".npz"))
     if missing := [stem for stem in stems if f"{stem}.npz" not in there]:
         raise PoolError(f"there is no {missing[0]}.npz beside {missing[0]}.parquet at its source", repair="leave --npz away")
-    passing = out / WORK / "files"
+    passing = out / WORK / _PASSING
     supply.bring([f"{stem}.npz" for stem in stems[:-1]], folder)
     last = f"{stems[-1]}.npz"
     if not (folder / last).is_file():

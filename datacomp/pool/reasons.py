@@ -16,7 +16,7 @@ _BY_TEXT = (  # the first that is found in the message
     ("hash mismatch", r"hash mismatch"),
     ("dns", r"Name or service not known|name resolution|No address associated|nodename nor servname|getaddrinfo"),
     ("tls", r"SSL|CERTIFICATE|TLS"),
-    ("bad url", r"unknown url type|no host given|nonnumeric port|control characters|can't encode|Invalid IPv6|label (?:empty|too long|too|is)"),
+    ("bad url", r"unknown url type|no host given|nonnumeric port|control characters|can't encode|Invalid IPv6|label (?:empty|too long)"),
     ("cut off", r"IncompleteRead|closed connection without response|Remote end closed"),
     ("connection", r"Connection|unreachable|No route|refused|reset by peer|Broken pipe|\[Errno"),
 )
