@@ -5,13 +5,19 @@ import shlex
 import shutil
 from pathlib import Path
 
+import huggingface_hub
 import numpy as np
 import pytest
+import web
+from test_hub import parquet
 from test_parity import GOLDEN, same_models  # noqa: F401 - a fixture
 from typer.testing import CliRunner
 
 from datacomp import cli, uids
+from datacomp.artifacts import pool as pools
 from datacomp.declared import asset
+from datacomp.errors import DatacompError
+from datacomp.pool import disk
 
 PAGE = (Path(__file__).parent.parent / "docs" / "from-datacomp.md").read_text()
 BLOCKS = [block.strip().splitlines() for block in re.findall(r"(?:^    .*\n)+", PAGE, re.MULTILINE)]
@@ -58,3 +64,42 @@ def test_an_old_filter_command_gives_the_list_of_the_new_one(old, new, tmp_path)
 def test_every_published_filter_is_on_the_page():
     assert {Path(new.split()[-1]).stem for _, new in FILTERS} >= set(GOLDENS)
     assert len(FILTERS) == 8
+
+
+def commands(word):
+    """The new commands of a section of the page."""
+    section = PAGE.split(f"## {word}")[1].split("\n## ")[0]
+    return [line.strip() for line in section.splitlines() if line.startswith("    datacomp")]
+
+
+def test_the_pool_commands_bring_a_pool(tmp_path, monkeypatch):
+    monkeypatch.setattr(disk, "free", lambda _: 1 << 60)
+    pictures, bare = commands("Getting a pool")
+    assert "450.0 GB" in run(f"{pictures} --dry-run", tmp_path)
+    with web.hub({"part_0/a.parquet": parquet(0, 20)}, "mlfoundations/datacomp_1b") as server:
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", server.address)
+        monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.address + "/{repo_id}/resolve/{revision}/{filename}")
+        run(bare, tmp_path)
+    assert pools.read(tmp_path / "pool").record.samples == 20
+
+
+@pytest.mark.slow
+def test_a_list_of_one_s_own_is_trained_on_and_evaluated(small_pool, tmp_path):
+    (tmp_path / "pool").symlink_to(small_pool.path)
+    (tmp_path / "uids.txt").write_text("\n".join(uids.text(pools.all_uids(small_pool)[::2])))
+    lines = [*commands("A list of your own"), *commands("Training and evaluation")]
+    assert [line.split()[1] for line in lines] == ["subset", "subset", "reshard", "train", "evaluate"]
+    for line in lines:
+        run(line, tmp_path)
+    assert (tmp_path / "run" / "evaluation" / "nano.json").is_file()
+
+
+def test_every_command_of_the_page_is_run_here():
+    ours = [line.strip() for block in BLOCKS for line in block if line.strip().startswith("datacomp")]
+    assert len(ours) == len(FILTERS) + 2 + 2 + 3
+
+
+@pytest.mark.parametrize("old", ["baselines.py", "download_upstream", "resharder.py", "aggregate_scores"])
+def test_an_old_program_s_name_is_answered_with_the_new_command(old):
+    with pytest.raises(DatacompError, match=r"is the name of a published program\. Repair: datacomp "):
+        CliRunner().invoke(cli.app, [old, "--metadata_dir", "x"], catch_exceptions=False)

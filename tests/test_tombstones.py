@@ -10,6 +10,7 @@ from datacomp.artifacts import pool as pools
 from datacomp.artifacts import shards as shard_sets
 from datacomp.artifacts import subset as subsets
 from datacomp.errors import PoolError, StageError
+from datacomp.filters.apply import apply
 from datacomp.reshard.run import reshard
 
 
@@ -67,3 +68,16 @@ def test_shards_from_before_a_takedown_are_not_returned(small_pool, pool, tmp_pa
 def test_a_list_of_nothing_else_is_refused(pool, tmp_path):
     with pytest.raises(StageError, match="3 tombstoned"):
         reshard(pool, subsets.write(tmp_path / "list.npy", [pool.tombstones()]), tmp_path / "shards", shard_samples=100)
+
+
+def test_a_filter_drops_what_was_taken_down_and_counts_it(small_pool, tmp_path):
+    folder = tmp_path / "pool"
+    shutil.copytree(small_pool.path / "metadata", folder / "metadata")
+    before = apply("clip_score", {"fraction": 0.3}, pools.read(folder), tmp_path / "before.npy")
+    gone = [*uids.text(before.uids[:3]), "0" * 32]
+    (folder / "tombstones.txt").write_text("".join(f"{uid}\n" for uid in gone))
+    after = apply("clip_score", {"fraction": 0.3}, pools.read(folder), tmp_path / "after.npy")
+    assert uids.text(after.uids) == uids.text(before.uids[3:])
+    assert after.record.tombstoned_samples == 3
+    assert after.record.pool_uids_sha256 == before.record.pool_uids_sha256
+    assert "tombstoned_samples" not in before.record.plain()

@@ -146,6 +146,8 @@ def read(path: Path) -> Pool:
 
     Raises PoolError for a folder that is none, that is not finished, or that lacks a file which its record names.
     """
+    if path.name == "metadata":  # what the published tools are given
+        path = path.parent
     with _reachable(path):
         if (path / PLAN).is_file() and not (path / "pool.json").is_file():
             raise PoolError(f"{path} is a pool that is not finished", repair="start the command that makes it again; it goes on where it stopped")

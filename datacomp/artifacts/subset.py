@@ -25,6 +25,7 @@ class SubsetRecord(Record):
     options: dict[Line, float | int | Line | bool] = {}  # noqa: RUF012 - pydantic copies defaults
     assets: dict[Line, Digest] = {}  # noqa: RUF012 - name and sha256 of files from outside that the filter used
     external_resources: tuple[Line, ...] = ()  # models and data that the filter used
+    tombstoned_samples: Count = 0  # kept by the filter and dropped because they were taken down
     ineligible: Line = ""  # why it cannot be entered
 
 

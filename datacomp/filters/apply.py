@@ -105,8 +105,8 @@ class _Run:
         self.nodes = 0
 
     def write(self, out: Path) -> Subset:
-        node = self._answer(self.asked.tree, None)
         origin = self._origin()
+        node = self._without_tombstones(self._answer(self.asked.tree, None), origin)
         with files.scratch(out.parent) as scratch:
             kept = sorting.merge(self._runs(scratch, node))
             record = self.asked.pool.record
@@ -117,6 +117,21 @@ class _Run:
             else:
                 deque(_digested(sorting.merge(self._runs(scratch, None)), origin), maxlen=0)
             return subsets.write(out, kept, origin)
+
+    def _without_tombstones(self, node: str, origin: dict[str, object]) -> str:
+        """Drop what was taken down, and count it."""
+        tombstones = self.asked.pool.tombstones()
+        if not len(tombstones):
+            return node
+        dropped = 0
+        for number in range(len(self.asked.spans)):
+            times = self.answers.times(node, number)
+            taken_down = uids.count(self.answers.uids(number), tombstones) > 0
+            dropped += int(times[taken_down].sum())
+            self.answers.write_times("standing", number, np.where(taken_down, 0, times))
+        if dropped:
+            origin["tombstoned_samples"] = dropped
+        return "standing"
 
     def _keeps_everything(self, node: str) -> bool:
         return all((self.answers.times(node, number) == 1).all() for number in range(len(self.asked.spans)))
