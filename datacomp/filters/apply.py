@@ -107,7 +107,7 @@ class _Run:
     def write(self, out: Path) -> Subset:
         origin = self._origin()
         node = self._without_tombstones(self._answer(self.asked.tree, None), origin)
-        with files.scratch(out.parent) as scratch:
+        with files.scratch(self.answers.folder) as scratch:
             kept = sorting.merge(self._runs(scratch, node))
             record = self.asked.pool.record
             if record is not None and record.samples == self.asked.rows:
