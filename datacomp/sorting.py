@@ -91,7 +91,7 @@ class _Reader:
 
 
 def smallest(blocks: Callable[[], Iterable[Keys]], index: int) -> np.uint64:
-    """The number at an index of the ascending order of a stream, which is passed over once for each of its four digits."""
+    """The number at an index of the ascending order of a stream, found digit by digit in up to four passes."""
     prefix, shift = np.uint64(0), 64
     while shift:
         shift -= _DIGIT_BITS
@@ -104,4 +104,7 @@ def smallest(blocks: Callable[[], Iterable[Keys]], index: int) -> np.uint64:
         digit = int(np.searchsorted(before, index, side="right"))
         index -= int(before[digit - 1]) if digit else 0
         prefix = prefix << np.uint64(_DIGIT_BITS) | np.uint64(digit)
+        if counts[digit] <= uids.BLOCK_UIDS:  # few enough to look at together
+            alike = np.concatenate([block[block >> np.uint64(shift) == prefix] for block in blocks()])
+            return np.uint64(np.partition(alike, index)[index])
     return np.uint64(prefix)

@@ -109,7 +109,7 @@ _AGAIN = "write the list again with numpy.save or datacomp filter"
 def write(path: Path, blocks: Iterable[uids.UidArray], origin: Mapping[str, object] | None = None) -> Subset:
     """Write a list that comes in sorted blocks, in memory that does not grow with it.
 
-    `origin` holds the record's other fields when the last block has come. The record is written first: a list without one is somebody
+    `origin` holds the record's other fields. The record is written first: a list without one is somebody
     else's and complete, so the list itself is what means "complete" here.
     """
     count = uids.Count()

@@ -7,7 +7,6 @@ goes on with the spans that are not answered.
 
 import itertools
 import shutil
-from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -108,15 +107,7 @@ class _Run:
         origin = self._origin()
         node = self._without_tombstones(self._answer(self.asked.tree, None), origin)
         with files.scratch(self.answers.folder) as scratch:
-            kept = sorting.merge(self._runs(scratch, node))
-            record = self.asked.pool.record
-            if record is not None and record.samples == self.asked.rows:
-                origin["pool_uids_sha256"] = record.uids_sha256
-            elif self._keeps_everything(node):
-                kept = _digested(kept, origin)
-            else:
-                deque(_digested(sorting.merge(self._runs(scratch, None)), origin), maxlen=0)
-            return subsets.write(out, kept, origin)
+            return subsets.write(out, sorting.merge(self._runs(scratch, node)), origin)
 
     def _without_tombstones(self, node: str, origin: dict[str, object]) -> str:
         """Drop what was taken down, and count it."""
@@ -132,9 +123,6 @@ class _Run:
         if dropped:
             origin["tombstoned_samples"] = dropped
         return "standing"
-
-    def _keeps_everything(self, node: str) -> bool:
-        return all((self.answers.times(node, number) == 1).all() for number in range(len(self.asked.spans)))
 
     def _answer(self, tree: Tree, within: str | None) -> str:
         """Have every span's multiplicities under a node, whose name is returned; rows that `within` drops may be left unanswered."""
@@ -181,38 +169,30 @@ class _Run:
         if group:
             yield tuple(group)
 
-    def _runs(self, folder: Path, node: str | None) -> list[Path]:
-        """Every span's kept uids as a sorted run; all its uids without a node."""
-        paths = [folder / f"{node or 'all'}-{number}" for number in range(len(self.asked.spans))]
+    def _runs(self, folder: Path, node: str) -> list[Path]:
+        """Every span's kept uids as a sorted run."""
+        paths = [folder / str(number) for number in range(len(self.asked.spans))]
 
         def write(number: int) -> None:
-            found = self.answers.uids(number)
-            sorting.write_run(paths[number], found if node is None else np.repeat(found, self.answers.times(node, number)))
+            sorting.write_run(paths[number], np.repeat(self.answers.uids(number), self.answers.times(node, number)))
 
         with ThreadPoolExecutor(self.workers or local.cores()) as threads:  # numpy sorts without holding the interpreter
             list(threads.map(write, range(len(paths))))
         return paths
 
     def _origin(self) -> dict[str, object]:
-        """What the list's record says besides the list itself and the pool's digest."""
+        """What the list's record says besides the list itself; which pool it is of, if the pool says that of itself."""
+        record = self.asked.pool.record
         leaves = list(self.asked.tree.leaves())
         used = [leaf.made.provenance() for leaf in leaves]
         numbered = len(leaves) > 1
         return {
+            "pool_uids_sha256": record.uids_sha256 if record is not None and record.samples == self.asked.rows else "",
             "filter": str(self.asked.tree)[:200],
             "options": {f"{place}.{key}" if numbered else key: value for place, leaf in enumerate(leaves, 1) for key, value in leaf.options.items()},
             "assets": {name: sha256 for one in used for name, sha256 in one.assets.items()},
             "external_resources": tuple(dict.fromkeys(resource for one in used for resource in one.external_resources)),
         }
-
-
-def _digested(blocks: Iterator[uids.UidArray], origin: dict[str, object]) -> Iterator[uids.UidArray]:
-    """Pass on all uids of a pool, sorted, and put their digest into `origin` when they have come."""
-    count = uids.Count()
-    for block in blocks:
-        count.add(block)
-        yield block
-    origin["pool_uids_sha256"] = count.digest()
 
 
 @lru_cache(1)
