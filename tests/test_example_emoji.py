@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow  # they need Debian's fonts-noto-color-emoji
 def ran(tmp_path_factory):
     """The example at a small size, in one process and with tests' own cache."""
     out = tmp_path_factory.mktemp("emoji") / "out"
-    arguments = ["--out", out, "--scale", "smoke", "--web", "1000", "--clean", "400", "--test", "100"]
+    arguments = ["--out", out, "--scale", "smoke", "--web", "1000", "--clean", "400", "--test", "100", "--train"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, FOLDER / "run.py", *arguments], capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
