@@ -174,6 +174,7 @@ def main() -> None:
     parser.add_argument("--web", type=int, default=draw.SAMPLES["web"], help="samples of the pool")
     parser.add_argument("--clean", type=int, default=draw.SAMPLES["clean"], help="samples of the clean set")
     parser.add_argument("--test", type=int, default=3_000, help="pictures to match")
+    parser.add_argument("--train", nargs="*", default=["random", "basic_filter[ftz]", TRUTH], help="lists to train on besides the own scorer's and no_filter's")
     asked = parser.parse_args()
     chain = Chain(asked.out, scales.load(asked.scale))
     draw.draw(asked.out / "shards", samples={"web": asked.web, "clean": asked.clean})
@@ -182,7 +183,7 @@ def main() -> None:
     assert shipped.record.built is not None
     truth = tables.read_parquet(asked.out / "shards" / "truth.parquet")
     lists = make_lists(chain, shipped, ours, truth)
-    trained = ("random", "basic_filter[ftz]", OWN, TRUTH)
+    trained = [name for name in lists if name in {OWN, *asked.train}]
     runs = {"no_filter": raw} | {name: chain.run_of(lists[name].path.stem, ours, lists[name]) for name in trained} | {"the clean set itself": scorer}
     found = shipped.record.built
     dropped = [[reason, f"{count:,}"] for reason, count in found.dropped_samples.items()]
