@@ -240,7 +240,7 @@ def _features(supply: Supply, stems: list[str], folder: Path, out: Path) -> None
         supply.bring([last], passing)
         rows, features = tables.count_rows(folder / f"{stems[-1]}.parquet", "uid"), tables.npz_rows(passing / last)
         if min(features.values()) > rows:
-            tables.write_npz(folder / last, {key: tables.read_npz(passing / last, key)[:rows] for key in features})
+            tables.write_npz(folder / last, {key: tables.read_npz(passing / last, key, rows=rows) for key in features})
         else:
             files.publish(passing / last, folder / last)
 

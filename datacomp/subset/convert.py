@@ -64,7 +64,7 @@ def _text_blocks(source: Path) -> Iterator[uids.UidArray]:
 def _parquet_blocks(source: Path) -> Iterator[uids.UidArray]:
     rows = tables.count_rows(source, "uid")
     for start in range(0, rows, uids.BLOCK_UIDS):
-        yield uids.parse(pl.scan_parquet(source).select("uid").slice(start, uids.BLOCK_UIDS).collect()["uid"], str(source))
+        yield uids.parse(tables.read_parquet(source, ["uid"], start=start, rows=uids.BLOCK_UIDS)["uid"], str(source))
 
 
 def from_list(listed: Subset, out: Path) -> None:
