@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from datacomp import places
 from datacomp.errors import BusyError
 
 _TEMPORARY = ".part-"
@@ -19,13 +20,22 @@ _LOCK = ".lock"
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Give a temporary path to write a file to; it takes its real name when the block ends well, else it vanishes."""
+def whole(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """Give a temporary path to write a file to; it takes its real name when the block ends well, else it vanishes.
+
+    What is not durable survives a kill; when the machine itself fails it may be there and empty, and its reader must notice.
+    What belongs into a store is written on this machine first: an object there is whole or not there.
+    """
+    if places.is_remote(path):
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder) / path.name
+            path.fs.put_file(str(Path(folder) / path.name), path.path)  # type: ignore[attr-defined]
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{_TEMPORARY}{path.name}")
     try:
         yield temporary
-        publish(temporary, path)
+        publish(temporary, path, durable=durable)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -39,8 +49,11 @@ def scratch(folder: Path) -> Iterator[Path]:
         yield Path(path)
 
 
-def publish(temporary: Path, path: Path) -> None:
+def publish(temporary: Path, path: Path, *, durable: bool = True) -> None:
     """Bring a finished file to the disk and give it its real name: the only place where anything becomes visible."""
+    if not durable:
+        temporary.replace(path)
+        return
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
     temporary.replace(path)

@@ -4,27 +4,33 @@ Nothing in a tar is run or unpacked: only regular members are seen, only their b
 larger than the file that holds it. Names are labels here, never paths. Formats: ustar, PAX and GNU, uncompressed.
 """
 
-import io
-import mmap
 import os
+import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Protocol, Self
 
+import numpy as np
+
+from datacomp import places
 from datacomp.errors import TarError
 
 IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp")
-_BLOCK_BYTES = 512
+MAX_MEMBERS = 1 << 20  # a shard of 10,000 samples has 30,000
+BLOCK_BYTES = 512
+_RECORD_BYTES = 20 * BLOCK_BYTES  # a tar's length is a multiple of it
 _MAX_HEADER_BYTES = 1 << 20  # of one long name or PAX record
-_REGULAR, _PAX, _GNU_NAME = (b"0", b"\0", b"7"), b"x", b"L"
+_BATCH_HEADERS = 1024
+_NAME_BYTES, _OCTAL_BYTES = 100, 8**11  # what a plain header has room for
+_REGULAR, _PAX, _GNU_NAME = b"0\x007", ord("x"), ord("L")
+_ABOUT = re.compile(r"__[^/]*__(/|$)")
 _FETCH_AGAIN = "make or download this file again"
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """Where the bytes of one regular file lie."""
 
     name: str
@@ -34,26 +40,32 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The members that share a key, by lower-case extension; the key is the name up to the first dot of its last part."""
+    """Members of one key that follow each other, by lower-case extension; the key is the name up to the first dot of its last part.
+
+    With their headers they take up the bytes from `start` to `end`.
+    """
 
     key: str
+    start: int
+    end: int
     members: dict[str, Member]
 
     def image(self) -> Member | None:
         """The picture, whatever its format."""
-        return next((self.members[extension] for extension in IMAGE_EXTENSIONS if extension in self.members), None)
+        return self.members.get(self.image_extension() or "")
+
+    def is_pair(self) -> bool:
+        """Whether there are a picture and a caption."""
+        return "txt" in self.members and self.image_extension() is not None
+
+    def image_extension(self) -> str | None:
+        """The extension of the picture."""
+        return next((extension for extension in IMAGE_EXTENSIONS if extension in self.members), None)
 
 
-def index(path: Path) -> list[Sample]:
-    """List the samples of a tar in their order.
-
-    Raises TarError for what is no tar, for one that is cut off, and for a member that claims more than the file holds.
-    """
-    samples: dict[str, Sample] = {}
-    for member in members(path):
-        key, extension = split_name(member.name)
-        samples.setdefault(key, Sample(key, {})).members.setdefault(extension, member)
-    return list(samples.values())
+def padded(size: int) -> int:
+    """How many bytes a member of that size takes up."""
+    return -(-size // BLOCK_BYTES) * BLOCK_BYTES
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -65,67 +77,158 @@ def split_name(name: str) -> tuple[str, str]:
 
 def members(path: Path) -> Iterator[Member]:
     """Go through the regular members of a tar by its headers alone."""
-    with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size < _BLOCK_BYTES:
-            raise TarError(f"{path} is no tar: it is shorter than one header", repair=_FETCH_AGAIN)
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            yield from _members(data, path)
+    with opened(path) as reader:
+        for _, member in _members(reader):
+            yield member
 
 
-def _members(data: mmap.mmap, path: Path) -> Iterator[Member]:
-    size, offset = len(data), 0
-    long_name, long_size = "", -1  # what a PAX or GNU header says of the member after it
+def index(path: Path) -> list[Sample]:
+    """List the samples of a tar in their order.
+
+    Raises TarError for what is no tar, for one that is cut off, and for a member that claims more than the file holds.
+    """
+    with opened(path) as reader:
+        return list(samples(reader))
+
+
+def samples(reader: "Reader") -> Iterator[Sample]:
+    """Group the members of a tar into samples, as webdataset does.
+
+    A sample ends where a name has another key or where an extension comes again. Names without a key or an extension, and __names__ of
+    files and folders about the tar, belong to no sample. Where the tar is broken, what came before is given first.
+    """
+    key, start, end = "", 0, 0
+    found: dict[str, Member] = {}
+    try:
+        for first, member in _members(reader):
+            name, offset, size = member
+            its_key, extension = split_name(name)
+            if not extension or not its_key or its_key[-1] == "/" or (name[:2] == "__" and _ABOUT.match(name)):
+                continue
+            if its_key != key or extension in found:
+                if found:
+                    yield Sample(key, start, end, found)
+                key, start, found = its_key, first, {}
+            found[extension] = member
+            end = offset + size + -size % BLOCK_BYTES
+    except TarError:
+        if found:
+            yield Sample(key, start, end, found)
+        raise
+    if found:
+        yield Sample(key, start, end, found)
+
+
+def _members(reader: "Reader") -> Iterator[tuple[int, Member]]:
+    """The regular members of a tar, each with the offset of its first header.
+
+    Checksums are looked at in batches: numpy sums a thousand headers in the time in which Python sums a few.
+    """
+    chain, path = _chain(reader), reader.path
+    ended, error, seen = False, None, 0
+    while not ended and error is None:
+        batch: list[tuple[bytes, int, int, Member | None]] = []
+        try:
+            for link in chain:
+                batch.append(link)
+                if len(batch) == _BATCH_HEADERS:
+                    break
+            else:
+                ended = True
+        except TarError as found:
+            error = found
+        broken = first_broken([block for block, *_ in batch])
+        yield from ((first, member) for _, _, first, member in batch[:broken] if member is not None)
+        if broken < len(batch):
+            raise _broken(path, batch[broken][1])
+        seen += len(batch)
+        if seen > MAX_MEMBERS:
+            raise TarError(f"{path} has more than {MAX_MEMBERS:,} members", repair="cut it into several tars")
+    if error is not None:
+        raise error
+
+
+def _chain(reader: "Reader") -> Iterator[tuple[bytes, int, int, Member | None]]:
+    """Every header of a tar: its bytes, its offset, the offset of the first header that tells of the same member, and that member."""
+    read, size, path, offset = reader.read_at, reader.size, reader.path, 0
+    if size < BLOCK_BYTES:
+        raise TarError(f"{path} is no tar: it is shorter than one header", repair=_FETCH_AGAIN)
+    first, long_name, long_size = 0, "", -1  # what a PAX or GNU header says of the member after it
     while True:
-        header = data[offset : offset + _BLOCK_BYTES]
-        if len(header) < _BLOCK_BYTES:
-            raise TarError(f"{path} is cut off: its end mark is missing", repair=_FETCH_AGAIN)
-        if not header.strip(b"\0"):
+        block = read(offset, BLOCK_BYTES)
+        if len(block) < BLOCK_BYTES:
+            break
+        if not block[0] and not block.strip(b"\0"):
             return
-        kind, bytes_ = header[156:157], _checked_size(header, path, offset)
-        body = offset + _BLOCK_BYTES
-        if long_size >= 0 and kind not in (_PAX, _GNU_NAME):
-            bytes_ = long_size
+        kind, body = block[156], offset + BLOCK_BYTES
+        tells_more = kind in (_PAX, _GNU_NAME)
+        bytes_ = long_size if long_size >= 0 and not tells_more else _size(block, path, offset)
         if body + bytes_ > size:
+            yield block, offset, first, None  # its checksum comes first
             raise TarError(f"{path}: the member at byte {offset:,} claims {bytes_:,} bytes, more than the file has", repair=_FETCH_AGAIN)
-        if kind in (_PAX, _GNU_NAME):
+        member = None
+        if tells_more:
             if bytes_ > _MAX_HEADER_BYTES:
                 raise TarError(f"{path}: the header at byte {offset:,} has {bytes_:,} bytes", allowed=f"up to {_MAX_HEADER_BYTES:,}")
-            if kind == _PAX:
-                long_name, long_size = _pax(data[body : body + bytes_], path, long_name)
-            else:
-                long_name = _decode(data[body : body + bytes_])
-        else:
-            if kind in _REGULAR:
-                yield Member(long_name or _ustar_name(header), body, bytes_)
-            long_name, long_size = "", -1
-        offset = body + (bytes_ + _BLOCK_BYTES - 1) // _BLOCK_BYTES * _BLOCK_BYTES
+            about = read(body, bytes_)
+            long_name, long_size = _pax(about, path, long_name) if kind == _PAX else (_decode(about), long_size)
+        elif kind in _REGULAR:
+            member = Member(long_name or _ustar_name(block), body, bytes_)
+        yield block, offset, first, member
+        offset = body + bytes_ + -bytes_ % BLOCK_BYTES
+        if not tells_more:
+            first, long_name, long_size = offset, "", -1
+    raise TarError(f"{path} is cut off: its end mark is missing", repair=_FETCH_AGAIN)
 
 
-def _checked_size(header: bytes, path: Path, offset: int) -> int:
+def _size(block: bytes, path: Path, offset: int) -> int:
     try:
-        stated = _number(header[148:156])
-        size = _number(header[124:136])
+        return int(block[124:135], 8)  # as nearly every writer states it
     except ValueError:
-        stated = size = -1
-    if size < 0 or stated != sum(header) - sum(header[148:156]) + 8 * ord(" "):
-        raise TarError(f"{path} is no tar, or broken at byte {offset:,}: the header's checksum does not hold", repair=_FETCH_AGAIN)
-    return size
+        pass
+    try:
+        return _number(block[124:136])
+    except ValueError:
+        raise _broken(path, offset) from None
+
+
+def first_broken(blocks: list[bytes]) -> int:
+    """The place of the first header whose checksum does not hold, or their number."""
+    table = np.frombuffer(b"".join(blocks), np.uint8).reshape(len(blocks), BLOCK_BYTES)
+    fields = table[:, 148:156]
+    sums = table.sum(axis=1, dtype=np.int64) - fields.sum(axis=1, dtype=np.int64) + 8 * ord(" ")
+    stated = (fields[:, :6].astype(np.int64) - ord("0")) @ (1 << np.arange(15, -1, -3))  # as nearly every writer states it
+    doubtful = np.flatnonzero((stated != sums) | ((fields[:, :6] | 7) != ord("7")).any(axis=1))
+    return next((place for place in doubtful.tolist() if not _states(blocks[place][148:156], int(sums[place]))), len(blocks))
+
+
+def _states(field: bytes, total: int) -> bool:
+    try:
+        return _number(field) == total
+    except ValueError:
+        return False
+
+
+def _broken(path: Path, offset: int) -> TarError:
+    return TarError(f"{path} is no tar, or broken at byte {offset:,}: the header's checksum does not hold", repair=_FETCH_AGAIN)
 
 
 def _number(field: bytes) -> int:
     if field[0] == 0x80:  # GNU's base-256 form of large numbers
         return int.from_bytes(field[1:], "big")
-    return int(field.strip(b" \0") or b"0", 8)
+    digits = field.strip(b" \0") or b"0"
+    if not digits.isdigit():
+        raise ValueError(digits)
+    return int(digits, 8)
 
 
-def _ustar_name(header: bytes) -> str:
-    name = _decode(header[:100])
-    prefix = _decode(header[345:500]) if header[257:263] == b"ustar\0" else ""
-    return f"{prefix}/{name}" if prefix else name
+def _ustar_name(block: bytes) -> str:
+    name = block[:_NAME_BYTES].partition(b"\0")[0].decode("utf-8", "surrogateescape")
+    return f"{_decode(block[345:500])}/{name}" if block[345] and block[257:263] == b"ustar\0" else name
 
 
 def _decode(field: bytes) -> str:
-    return field.split(b"\0", 1)[0].decode("utf-8", "surrogateescape")
+    return field.partition(b"\0")[0].decode("utf-8", "surrogateescape")
 
 
 def _pax(body: bytes, path: Path, name: str) -> tuple[str, int]:
@@ -144,12 +247,46 @@ def _pax(body: bytes, path: Path, name: str) -> tuple[str, int]:
     return name, size
 
 
+class Reader(Protocol):
+    """A tar's bytes, or a piece of them that begins with a header and ends with an end mark."""
+
+    path: Path
+    size: int
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """The bytes at an offset, fewer where they end."""
+
+    def read(self, member: Member) -> bytes:
+        """The bytes of one member."""
+
+
+class Piece:
+    """Some samples of a tar, read before."""
+
+    def __init__(self, path: Path, data: bytes) -> None:
+        self.path, self.data = path, data + end_mark(len(data))
+        self.size = len(self.data)
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """The bytes at an offset of the piece."""
+        return self.data[offset : offset + size]
+
+    def read(self, member: Member) -> bytes:
+        """The bytes of one member."""
+        return self.read_at(member.offset, member.bytes)
+
+
 class TarReader:
     """An open tar whose members are read at their offsets."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self._descriptor = path, -1
         self._descriptor = os.open(path, os.O_RDONLY)
+        self.size = os.fstat(self._descriptor).st_size
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """The bytes at an offset, fewer at the end of the file."""
+        return os.pread(self._descriptor, size, offset)
 
     def read(self, member: Member) -> bytes:
         """The bytes of one member."""
@@ -158,9 +295,16 @@ class TarReader:
             raise TarError(f"{self.path}: member {member.name[:200]!r} is cut off", repair=_FETCH_AGAIN)
         return data
 
+    def read_into(self, buffer: memoryview, offset: int) -> None:
+        """Fill a buffer with the bytes from an offset on."""
+        if os.preadv(self._descriptor, [buffer], offset) != len(buffer):
+            raise TarError(f"{self.path} is cut off before byte {offset + len(buffer):,}", repair=_FETCH_AGAIN)
+
     def close(self) -> None:
         """Close the file."""
-        os.close(self._descriptor)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
     def __enter__(self) -> Self:
         return self
@@ -168,29 +312,89 @@ class TarReader:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
+    def __del__(self) -> None:
+        self.close()
+
+
+class RemoteTar(TarReader):
+    """A tar in a store: going through it reads it once from start to end, single samples are asked for by their places."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._descriptor = path, -1
+        self._store, self._name = path.fs, path.path  # type: ignore[attr-defined]
+        self._file = path.open("rb")
+        self.size = places.state(path)[0]
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """The bytes at an offset, with what follows read ahead."""
+        self._file.seek(offset)
+        return self._file.read(size)
+
+    def read(self, member: Member) -> bytes:
+        """The bytes of one member."""
+        return self.read_at(member.offset, member.bytes)
+
+    def read_into(self, buffer: memoryview, offset: int) -> None:
+        """Fill a buffer with the bytes from an offset on, and read no more than these."""
+        data: bytes = self._store.cat_file(self._name, start=offset, end=offset + len(buffer))
+        if len(data) != len(buffer):
+            raise TarError(f"{self.path} is cut off before byte {offset + len(buffer):,}", repair=_FETCH_AGAIN)
+        buffer[:] = data
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def opened(path: Path) -> TarReader:
+    """Open a tar on a disk or in a store."""
+    return RemoteTar(path) if places.is_remote(path) else TarReader(path)
+
 
 def read_all(path: Path) -> Iterator[tuple[Sample, dict[str, bytes]]]:
     """Go through a tar: each sample with its members' bytes by extension."""
-    samples = index(path)
-    with TarReader(path) as reader:
-        for sample in samples:
+    with opened(path) as reader:
+        for sample in samples(reader):
             yield sample, {extension: reader.read(member) for extension, member in sample.members.items()}
+
+
+_BLANK = tarfile.TarInfo().tobuf(tarfile.USTAR_FORMAT)  # the header of an empty file without a name
+_OWNER, _CLOCK, _REST = _BLANK[100:124], _BLANK[136:148], _BLANK[156:]
+_BLANK_SUM = sum(_OWNER + _CLOCK + _REST) + 8 * ord(" ")
+
+
+def header(name: str, size: int) -> bytes:
+    """What stands before the bytes of a regular member: one block, or several where the name is too long or not ASCII for one."""
+    field = name.encode("utf-8", "surrogateescape")
+    if len(field) > _NAME_BYTES or size >= _OCTAL_BYTES or not field.isascii():
+        info = tarfile.TarInfo(name)
+        info.size = size
+        return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+    digits = b"%011o\0" % size
+    total = b"%06o\0 " % (_BLANK_SUM + sum(field) + sum(digits))
+    return b"".join((field.ljust(_NAME_BYTES, b"\0"), _OWNER, digits, _CLOCK, total, _REST))
+
+
+def end_mark(length: int) -> bytes:
+    """What stands after the members, which take up `length` bytes."""
+    return bytes(2 * BLOCK_BYTES + -(length + 2 * BLOCK_BYTES) % _RECORD_BYTES)
 
 
 class TarWriter:
     """A tar whose bytes depend on names and contents alone: no clock, no owner."""
 
     def __init__(self, path: Path) -> None:
-        self._tar = tarfile.open(path, "w:", format=tarfile.PAX_FORMAT)  # noqa: SIM115 - closed by __exit__
+        self._file = path.open("wb")
 
     def add(self, name: str, data: bytes) -> None:
         """Append one regular member."""
-        info = tarfile.TarInfo(name)
-        info.size = len(data)
-        self._tar.addfile(info, io.BytesIO(data))
+        self._file.write(header(name, len(data)))
+        self._file.write(data)
+        self._file.write(bytes(padded(len(data)) - len(data)))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._tar.close()
+        with self._file as file:
+            file.write(end_mark(file.tell()))

@@ -3,7 +3,6 @@
 An array of them is always of dtype `UID`; its digest is the sha256 of its bytes in sorted order, whoever computed it.
 """
 
-import binascii
 import hashlib
 from collections.abc import Iterator
 from typing import Any, TypeAlias
@@ -17,9 +16,21 @@ from datacomp.errors import PoolError
 UID = np.dtype([("f0", "<u8"), ("f1", "<u8")])  # numpy.dtype("u8,u8"), as DataComp writes it
 HEX_DIGITS = 32
 BLOCK_UIDS = 1 << 20
+_PARSED_AT_ONCE = 1 << 14  # half a megabyte of digits, which stays in the processor's cache
+_NO_BYTE = 1 << 8
 _HEX = f"^[0-9a-f]{{{HEX_DIGITS}}}$"
 
 UidArray: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
+
+
+def _bytes_of_digits() -> np.ndarray[Any, np.dtype[np.uint16]]:
+    """For two hex digits, read as one little-endian number, the byte that they write: numpy looks up millions while other threads run."""
+    table = np.full(1 << 16, _NO_BYTE, np.uint16)
+    table[np.frombuffer(bytes(range(256)).hex().encode(), "<u2")] = np.arange(256)
+    return table
+
+
+_BYTES = _bytes_of_digits()
 
 
 def parse(column: pl.Series | list[str], where: str = "the list") -> UidArray:
@@ -31,14 +42,14 @@ def parse(column: pl.Series | list[str], where: str = "the list") -> UidArray:
     lengths = strings.str.len_bytes()
     if len(strings) and (strings.null_count() or lengths.min() != HEX_DIGITS or lengths.max() != HEX_DIGITS):
         raise _no_uid(strings.filter(lengths.ne_missing(HEX_DIGITS))[0], where)
-    text = str(strings.str.join("").item() or "")
-    try:
-        packed = binascii.unhexlify(text)
-    except ValueError:
-        packed = b""
-    if len(packed) * 2 != len(text) or text != text.lower():
-        raise _no_uid(strings.filter(~strings.str.contains(_HEX))[0], where)
-    return np.frombuffer(packed, ">u8").astype("<u8").view(UID)
+    parsed: UidArray = np.empty(len(strings), UID)
+    for start in range(0, len(strings), _PARSED_AT_ONCE):
+        digits = str(strings.slice(start, _PARSED_AT_ONCE).str.join("").item()).encode()
+        packed = _BYTES.take(np.frombuffer(digits, "<u2"))
+        if packed.max() == _NO_BYTE:
+            raise _no_uid(strings.filter(~strings.str.contains(_HEX))[0], where)
+        parsed[start : start + _PARSED_AT_ONCE] = packed.astype(np.uint8).view(">u8").astype("<u8").view(UID)
+    return parsed
 
 
 def text(uids: UidArray) -> list[str]:
@@ -52,9 +63,9 @@ def raw(uids: UidArray) -> memoryview:
     return np.ascontiguousarray(uids).view(np.uint8).data
 
 
-def order(uids: UidArray) -> np.ndarray[Any, np.dtype[np.intp]]:
-    """The stable permutation that sorts uids."""
-    found = np.argsort(uids["f0"])  # uids are hashes: their upper halves alone nearly always decide
+def order(uids: UidArray, *, in_runs: bool = False) -> np.ndarray[Any, np.dtype[np.intp]]:
+    """The stable permutation that sorts uids; the same sooner for an array of sorted runs, if one says so."""
+    found = np.argsort(uids["f0"], kind="stable" if in_runs else None)  # uids are hashes: their upper halves alone nearly always decide
     upper = uids["f0"][found]
     if (upper[1:] == upper[:-1]).any():
         return np.lexsort((uids["f1"], uids["f0"]))

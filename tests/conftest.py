@@ -24,7 +24,7 @@ from datacomp.declared import track as tracks
 from datacomp.declared.suite import Suite, Task
 from datacomp.filters.apply import apply
 from datacomp.pool import synthetic
-from datacomp.reshard.run import reshard
+from datacomp.reshard.run import Form, reshard
 
 settings.register_profile("ours", deadline=None, derandomize=True)  # machines are noisy, and a failure must come again
 settings.load_profile("ours")
@@ -151,7 +151,7 @@ def small_shards(small_pool, tiny_scale, tmp_path_factory) -> ShardSet:
     """A third of the small pool, resharded for the tiny scale."""
     folder = tmp_path_factory.mktemp("shards")
     subset = apply("random", {"fraction": 0.35}, small_pool, folder / "list.npy")
-    return reshard(small_pool, subset, folder / "shards", shard_samples=tiny_scale.sampling.shard_samples)
+    return reshard(small_pool, subset, folder / "shards", Form(tiny_scale.sampling.shard_samples))
 
 
 @pytest.fixture(scope="module")
@@ -168,10 +168,10 @@ def stopped(monkeypatch):
     def stop(publishes: int):
         real, left = files.publish, iter(range(publishes))
 
-        def publish(temporary, path):
+        def publish(temporary, path, **how):
             if next(left, None) is None:
                 raise KeyboardInterrupt
-            real(temporary, path)
+            real(temporary, path, **how)
 
         with monkeypatch.context() as patch:
             patch.setattr(files, "publish", publish)

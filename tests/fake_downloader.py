@@ -27,7 +27,7 @@ def shard(path, out, digits):
             if kind == "stall" and os.environ.get("HEALTHY"):
                 kind = "ok"
             if kind in {"stall", "die"}:
-                writer._tar.fileobj.flush()
+                writer._file.flush()
                 if kind == "die":
                     sys.exit("killed")
                 time.sleep(600)

@@ -18,12 +18,12 @@ def kill():
 def at_publish(moment, number):
     real, seen = files.publish, 0
 
-    def publish(temporary, path):
+    def publish(temporary, path, **how):
         nonlocal seen
         seen += 1
         if seen == number and moment == "before":
             kill()
-        real(temporary, path)
+        real(temporary, path, **how)
         if seen == number:
             kill()
 

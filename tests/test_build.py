@@ -29,7 +29,7 @@ from datacomp.network.embed import Embedder, decode
 from datacomp.pool import pairs
 from datacomp.pool.build import build, plan
 from datacomp.pool.pairs import Reason
-from datacomp.reshard.run import reshard
+from datacomp.reshard.run import Form, reshard
 from datacomp.train.run import train
 
 TESTS = Path(__file__).parent
@@ -247,7 +247,7 @@ def test_a_duplicate_in_another_tar_is_dropped_and_the_first_in_order_stays(tmp_
     write_tar(tmp_path / "in" / "a.tar", [*pair("first", 5), *pair("first2", 8, uid=GIVEN)])
     made = build(tmp_path / "in", tmp_path / "out", networks=(), workers=1)
     assert dropped(made) == {"first": None, "first2": None, "k": Reason.DUPLICATE, "own": None, "k2": Reason.UID_TAKEN}
-    reshard(made, apply("no_filter", {}, made, tmp_path / "list.npy"), tmp_path / "shards", shard_samples=10)  # it refuses a uid that stands twice
+    reshard(made, apply("no_filter", {}, made, tmp_path / "list.npy"), tmp_path / "shards", Form(10))  # it refuses a uid that stands twice
 
 
 def test_members_that_a_pool_does_not_have_are_left_out_unopened_and_counted(tmp_path):
@@ -389,7 +389,7 @@ def test_the_whole_chain_runs_on_one_s_own_pictures(tmp_path, references, tiny_s
                 apply(name, options, made, tmp_path / f"{name}.npy")
             continue
         listed = apply(name, options, made, tmp_path / f"{name}.npy")
-        shards = reshard(made, listed, tmp_path / name, shard_samples=tiny_scale.sampling.shard_samples)
+        shards = reshard(made, listed, tmp_path / name, Form(tiny_scale.sampling.shard_samples))
         assert (shards.record.pool, shards.record.missing_samples) == ("own", {})
     assert train(tiny_scale, (shards,), tmp_path / "run", workers=0).record.inputs.sources[0].pool == "own"
 

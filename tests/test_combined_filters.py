@@ -62,10 +62,22 @@ def test_a_filter_that_was_stopped_goes_on_to_the_same_list(publishes, small_poo
     assert not (tmp_path / "list.npy").exists()
     asked = []
     real = pools.read_block
-    monkeypatch.setattr(pools, "read_block", lambda pool, span, columns: asked.append(span) or real(pool, span, columns))
+    monkeypatch.setattr(pools, "read_block", lambda pool, span, columns: asked.extend([span] * bool(columns)) or real(pool, span, columns))
     assert apply(text, {}, small_pool, tmp_path / "list.npy", workers=1).record == expected.record
     assert len(asked) <= 18 - max(0, (publishes - 3) // 3), "spans that were answered were read again"
     assert not (tmp_path / "list.npy.parts").exists()
+
+
+@pytest.mark.usefixtures("in_spans")
+@pytest.mark.parametrize("left", [0, 100])
+def test_an_answer_that_a_failing_machine_cut_short_is_given_again(small_pool, tmp_path, stopped, left):
+    expected = apply("clip_score", {"fraction": 0.4}, small_pool, tmp_path / "undisturbed.npy")
+    with stopped(7):
+        apply("clip_score", {"fraction": 0.4}, small_pool, tmp_path / "list.npy", workers=1)
+    answers = sorted((tmp_path / "list.npy.parts" / "answers").glob("*.npy"))
+    assert len(answers) == 6
+    answers[2].write_bytes(answers[2].read_bytes()[:left])
+    assert apply("clip_score", {"fraction": 0.4}, small_pool, tmp_path / "list.npy", workers=1).record == expected.record
 
 
 @pytest.mark.usefixtures("in_spans")
@@ -98,7 +110,7 @@ def test_a_fraction_in_a_combination_is_of_the_whole_pool(small_pool, tmp_path):
 def test_a_filter_of_rows_is_asked_only_about_rows_that_the_other_keeps(small_pool, tmp_path, monkeypatch):
     asked = []
     answer = BasicFilter.score
-    monkeypatch.setattr(BasicFilter, "score", lambda self, block: asked.append(len(block.uids)) or answer(self, block))
+    monkeypatch.setattr(BasicFilter, "score", lambda self, block: asked.append(len(block)) or answer(self, block))
     kept("basic_filter(ftz) & clip_score(l14, 0.1)", small_pool, tmp_path)
     assert asked == [61]
 

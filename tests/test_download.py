@@ -11,14 +11,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from datacomp import files, tables, uids
+from datacomp import files, tables, tars, uids
 from datacomp.artifacts import pool as pools
 from datacomp.artifacts import subset as subsets
 from datacomp.errors import BusyError, PoolError, StageError
 from datacomp.filters.apply import apply
 from datacomp.pool import audit, disk, download, hub, images, metadata, reasons, settings
 from datacomp.pool.metadata import Wanted
-from datacomp.reshard.run import reshard
+from datacomp.reshard.run import Form, reshard
 
 FAKE = (sys.executable, str(Path(__file__).with_name("fake_downloader.py")))
 KINDS = {"ok": "success", "gone": "http 404", "slow": "timeout", "lost": "no answer", "away": "dns"}
@@ -85,7 +85,7 @@ def test_the_ledger_says_of_each_row_what_came_of_it(mixed):
 
 def test_the_effective_pool_is_the_one_that_resharding_finds(mixed, tmp_path):
     everything = subsets.write(tmp_path / "list.npy", [pools.all_uids(mixed)])
-    done = reshard(mixed, everything, tmp_path / "shards", shard_samples=50, allow_missing=0.5)
+    done = reshard(mixed, everything, tmp_path / "shards", Form(50), allow_missing=0.5)
     assert done.record.effective_pool == mixed.record.pictures.effective_pool
     assert done.record.missing_samples == {"not downloaded": 52}
 
@@ -98,7 +98,7 @@ def test_a_downloaded_pool_can_be_filtered(mixed, tmp_path):
 
 
 def test_shards_and_keys_have_numbers_of_their_own(mixed):
-    keys = [sample.key for path in mixed.tars() for sample in pools.index_tar(path)[0]]
+    keys = [sample.key for path in mixed.tars() for sample in tars.index(path)]
     assert len(set(keys)) == len(keys) == 78
     assert not (mixed.path / "work").exists()
 

@@ -21,7 +21,7 @@ from datacomp.artifacts import subset as subsets
 from datacomp.errors import AssetError
 from datacomp.pool import audit, check, download, isolated
 from datacomp.pool.metadata import Wanted
-from datacomp.reshard.run import reshard
+from datacomp.reshard.run import Form, reshard
 
 pytestmark = pytest.mark.slow
 EACH, PLAIN = 4, 150
@@ -80,7 +80,7 @@ def test_the_counts_add_up_and_the_pool_is_sound(fetched, tmp_path):
     assert sum(found.reasons.values()) == found.samples == EACH * len(web.KINDS) + PLAIN
     assert check.check(pool.path).broken == []
     everything = subsets.write(tmp_path / "list.npy", [pools.all_uids(pools.read(pool.path))])
-    done = reshard(pools.read(pool.path), everything, tmp_path / "shards", shard_samples=50, allow_missing=0.9)
+    done = reshard(pools.read(pool.path), everything, tmp_path / "shards", Form(50), allow_missing=0.9)
     assert done.record.effective_pool == found.effective_pool
 
 
@@ -90,7 +90,7 @@ def test_faces_are_blurred_by_their_boxes(tmp_path):
         urls = url_tables(tmp_path / "urls", server.address, ["picture"] * 2)
         tables.write_parquet(urls / "urls.parquet", tables.read_parquet(urls / "urls.parquet").with_columns(url=pl.lit(f"{server.address}/picture/1.jpg")))
         download.download(Wanted(out=tmp_path / "pool", spec=None, folder=urls), download.Work(processes=1, threads=4))
-    samples, _ = pools.index_tar(tmp_path / "pool" / "shards" / "00000000.tar")
+    samples = tars.index(tmp_path / "pool" / "shards" / "00000000.tar")
     with tars.TarReader(tmp_path / "pool" / "shards" / "00000000.tar") as reader:
         for sample in samples:
             about = json.loads(reader.read(sample.members["json"]))

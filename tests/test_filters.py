@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from datacomp import tables, uids
 from datacomp.artifacts import pool as pools
 from datacomp.artifacts import subset as subsets
-from datacomp.artifacts.pool import Block
+from datacomp.artifacts.pool import Block, Span
 from datacomp.declared import asset
 from datacomp.errors import AssetError, FilterError
 from datacomp.filters import catalog, top
@@ -27,9 +27,8 @@ SCORE = "clip_l14_similarity_score"
 
 
 def column(scores, first=0):
-    ids = np.zeros(len(scores), uids.UID)
-    ids["f1"] = np.arange(first, first + len(scores))
-    return Column(ids, np.array(scores, float))
+    listed = pl.DataFrame({"uid": [f"{uid:032x}" for uid in range(first, first + len(scores))]}, {"uid": pl.String})
+    return Column(Block(listed, Span("a", 0, len(scores), len(scores)), Path("no-table.parquet")), np.array(scores, float))
 
 
 def write_pool(folder, frame):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from datacomp import digest, files
-from datacomp.artifacts import pool as pools
+from datacomp.artifacts import tar_index
 from datacomp.artifacts.subset import SubsetRecord
 from datacomp.declared import asset
 from datacomp.errors import AssetError, BusyError, DatacompError, RecordError, TarError
@@ -124,7 +124,7 @@ def test_an_error_of_ours_comes_through_a_process_whole(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).write_bytes(b"no tar" * 200)
     with pytest.raises(TarError, match=r"a is no tar, or broken at byte 0: .*\. Repair: make or download this file again\.$"):
-        list(local.run_all(pools.index_tar, [tmp_path / "a", tmp_path / "b"], workers=2))
+        list(local.run_all(tar_index.read, [tmp_path / "a", tmp_path / "b"], workers=2))
 
 
 def test_workers_end_with_a_killed_parent():

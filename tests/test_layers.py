@@ -12,7 +12,7 @@ RINGS = (
     {"declared"},
     {"artifacts"},
     {"network", "launch"},
-    {"pool", "score", "filters", "cluster", "subset", "reshard", "train", "evaluate", "scaling", "board", "submit"},
+    {"pool", "score", "filters", "cluster", "subset", "decontaminate", "reshard", "train", "evaluate", "scaling", "board", "submit"},
     {"pipelines"},
     {"cli", "__main__"},
 )

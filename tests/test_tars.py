@@ -1,6 +1,9 @@
 """Tars are read by their headers alone; broken and hostile ones are refused, and nothing in them runs."""
 
 import io
+import pickle
+import subprocess
+import sys
 import tarfile
 
 import pytest
@@ -34,8 +37,15 @@ def test_members_are_those_that_tarfile_sees(tmp_path_factory, fmt, names, size)
 
 
 def test_samples_are_grouped_by_key_and_lower_case_extension(tmp_path):
-    write(tmp_path / "a.tar", [("a/b.JPG", b"1"), ("a/b.seg.txt", b"2"), ("c.jpg", b"3"), ("a/b.txt", b"4")])
-    assert {sample.key: sorted(sample.members) for sample in tars.index(tmp_path / "a.tar")} == {"a/b": ["jpg", "seg.txt", "txt"], "c": ["jpg"]}
+    write(tmp_path / "a.tar", [("a/b.JPG", b"1"), ("a/b.seg.txt", b"2"), ("README", b""), ("a/b.txt", b"3"), ("c.jpg", b"4"), ("__x__/c.txt", b"5")])
+    assert [(sample.key, sorted(sample.members)) for sample in tars.index(tmp_path / "a.tar")] == [("a/b", ["jpg", "seg.txt", "txt"]), ("c", ["jpg"])]
+
+
+def test_a_sample_ends_with_its_key_and_where_an_extension_comes_again(tmp_path):
+    write(tmp_path / "a.tar", [("a.jpg", b"1"), ("b.jpg", b"2"), ("a.txt", b"3"), ("a.TXT", b"4")])
+    found = tars.index(tmp_path / "a.tar")
+    assert [(sample.key, sorted(sample.members)) for sample in found] == [("a", ["jpg"]), ("b", ["jpg"]), ("a", ["txt"]), ("a", ["txt"])]
+    assert [(sample.start, sample.end) for sample in found] == [(place * 1024, place * 1024 + 1024) for place in range(4)]
 
 
 def test_the_same_members_give_the_same_bytes(tmp_path):
@@ -96,3 +106,37 @@ def test_names_that_climb_are_labels_and_nothing_is_unpacked(tmp_path):
     write(tmp_path / "in.tar", [("../../escaped.txt", b"x"), ("/absolute.txt", b"y")])
     assert [data for _, data in tars.read_all(tmp_path / "in.tar")] == [{"txt": b"x"}, {"txt": b"y"}]
     assert not (tmp_path.parent / "escaped.txt").exists()
+
+
+def test_a_tar_of_very_many_empty_members_is_refused_in_little_memory(tmp_path):
+    block = tars.header("a", 0)
+    with (tmp_path / "a.tar").open("wb") as file:
+        for _ in range(tars.MAX_MEMBERS // 1024 + 1):
+            file.write(block * 1024)
+        file.write(tars.end_mark(0))
+    code = f"""
+import resource, sys
+from pathlib import Path
+from datacomp import tars
+from datacomp.errors import TarError
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    tars.index(Path({str(tmp_path / "a.tar")!r}))
+except TarError as error:
+    print(error.what)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.splitlines()
+    assert "has more than 1,048,576 members" in said[0]
+    assert int(said[1]) < 100  # MiB; the tar has 513
+
+
+def test_a_pickle_in_a_tar_is_bytes(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (type(tmp_path).touch, (tmp_path / "escaped",))
+
+    write(tmp_path / "a.tar", [("a.pickle", pickle.dumps(Evil())), ("a.pyd", pickle.dumps(Evil())), ("a.jpg", b"")])
+    ((_, data),) = tars.read_all(tmp_path / "a.tar")
+    assert len(data) == 3
+    assert not (tmp_path / "escaped").exists()

@@ -11,7 +11,7 @@ from datacomp.artifacts import shards as shard_sets
 from datacomp.artifacts import subset as subsets
 from datacomp.errors import PoolError, StageError
 from datacomp.filters.apply import apply
-from datacomp.reshard.run import reshard
+from datacomp.reshard.run import Form, reshard
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_a_line_that_is_no_uid_is_named(pool):
 
 
 def test_resharding_drops_them_counts_them_and_asks_for_no_leave(pool, tmp_path):
-    done = reshard(pool, everything(pool, tmp_path / "list.npy"), tmp_path / "shards", shard_samples=100)
+    done = reshard(pool, everything(pool, tmp_path / "list.npy"), tmp_path / "shards", Form(100))
     assert done.record.missing_samples == {"tombstoned": 3}
     assert (done.record.asked_samples, done.record.found_samples) == (600, 597)
     assert done.record.tombstones_sha256 == pool.tombstones_sha256()
@@ -60,14 +60,14 @@ def test_resharding_drops_them_counts_them_and_asks_for_no_leave(pool, tmp_path)
 
 def test_shards_from_before_a_takedown_are_not_returned(small_pool, pool, tmp_path):
     listed = everything(pool, tmp_path / "list.npy")
-    reshard(small_pool, listed, tmp_path / "shards", shard_samples=100)
+    reshard(small_pool, listed, tmp_path / "shards", Form(100))
     with pytest.raises(StageError, match="before the list of taken-down samples changed"):
-        reshard(pool, listed, tmp_path / "shards", shard_samples=100)
+        reshard(pool, listed, tmp_path / "shards", Form(100))
 
 
 def test_a_list_of_nothing_else_is_refused(pool, tmp_path):
     with pytest.raises(StageError, match="3 tombstoned"):
-        reshard(pool, subsets.write(tmp_path / "list.npy", [pool.tombstones()]), tmp_path / "shards", shard_samples=100)
+        reshard(pool, subsets.write(tmp_path / "list.npy", [pool.tombstones()]), tmp_path / "shards", Form(100))
 
 
 def test_a_filter_drops_what_was_taken_down_and_counts_it(small_pool, tmp_path):

@@ -17,6 +17,17 @@ Link = Annotated[str, pydantic.Field(max_length=500, pattern=r"^https?://[^\s\x0
 Description = Annotated[str, pydantic.Field(max_length=4000)]
 
 
+class DataSource(Record):
+    """What the participant says of one source of training samples (track byod)."""
+
+    name: Name  # of the training shards
+    url: Link | Literal[""] = ""  # where the samples, or their addresses, can be had
+    origin: Description  # where they come from
+    text: Description  # where their captions come from
+    licence: Name
+    weight: float  # the run's
+
+
 class SeedRun(Record):
     """One training run of the entry with its raw results."""
 
@@ -58,8 +69,10 @@ class Entry(Record):
     run_by: Name
     links: tuple[Link, ...]
     pool: Line
-    pool_uids_sha256: Digest
+    pool_uids_sha256: Digest | Literal[""]
     external_resources: tuple[Line, ...]
+    data_sources: tuple[DataSource, ...] = ()
+    answers: dict[Line, Description] = {}  # noqa: RUF012 - pydantic copies defaults; to the track's checklist
     marks: tuple[Line, ...]  # what a reader must know: drafts, open division, no valid entry
     runs: Annotated[tuple[SeedRun, ...], pydantic.Field(min_length=1)]
     aggregates: dict[Line, Aggregate]

@@ -1,18 +1,18 @@
 """A pool on disk, CommonPool's way: metadata/*.parquet with *.npz row for row beside them, shards/*.tar with *_stats.json."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import polars as pl
 
-from datacomp import rooms, tables, tars, uids
+from datacomp import rooms, sorting, tables, uids
 from datacomp.artifacts.shards import Reachable
-from datacomp.errors import DatacompError, PoolError, TarError
+from datacomp.errors import DatacompError, PoolError
 from datacomp.records import Count, Digest, Line, Record
 
 PLAN = "plan.json"  # what a pool is to hold, written first
@@ -43,6 +43,7 @@ class Pictures(Record):
 
     effective_pool: Reachable
     audit_sha256: Digest  # of audit.json
+    faces_blurred: bool = False  # where the metadata say that they are
 
 
 class BuiltFrom(Record):
@@ -110,23 +111,32 @@ class Span(NamedTuple):
     file_rows: int  # of the whole file
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Block:
     """Some rows of a pool's metadata: what a filter is handed.
 
-    `uids` has shape (N,), `columns` N rows in the same order, `feature(key)` shape (N, D) in float16.
+    `columns` has N rows, `uids` shape (N,) in the same order, `feature(key)` shape (N, D) in float16.
     """
 
-    uids: uids.UidArray
     columns: pl.DataFrame
     span: Span
-    features_path: Path = field(repr=False)
+    table: Path = field(repr=False)  # the metadata file, with its features beside it
     kept: Mask | None = field(default=None, repr=False)  # of the span's rows, where some are left out
+
+    def __len__(self) -> int:
+        return self.span.rows if self.kept is None else int(np.count_nonzero(self.kept))
+
+    @cached_property
+    def uids(self) -> uids.UidArray:
+        """The uids, read when they are first asked for: most filters do not look at them."""
+        if "uid" in self.columns:
+            return uids.parse(self.columns["uid"], str(self.table))
+        return read_uids(self.table, self.span, self.kept)
 
     def where(self, kept: Mask) -> "Block":
         """The rows of a whole span for which `kept`, of shape (N,), is true."""
         assert self.kept is None
-        return Block(self.uids[kept], self.columns.filter(kept), self.span, self.features_path, kept)
+        return Block(self.columns.filter(kept) if self.columns.width else self.columns, self.span, self.table, kept)
 
     def numbers(self, column: str) -> np.ndarray[Any, np.dtype[np.floating[Any]]]:
         """A numeric column, shape (N,), in float32 if it is stored so, else in float64; a missing value is NaN."""
@@ -137,7 +147,7 @@ class Block:
 
     def feature(self, key: str) -> np.ndarray[Any, np.dtype[np.float16]]:
         """One of CommonPool's feature arrays, row for row with the block."""
-        array = tables.read_npz(self.features_path, key, start=self.span.start, rows=self.span.rows, of_rows=self.span.file_rows)
+        array = tables.read_npz(self.table.with_suffix(".npz"), key, start=self.span.start, rows=self.span.rows, of_rows=self.span.file_rows)
         return array if self.kept is None else array[self.kept]
 
 
@@ -197,33 +207,26 @@ def spans(pool: Pool) -> Iterator[Span]:
 
 
 def blocks(pool: Pool, columns: tuple[str, ...]) -> Iterator[Block]:
-    """Stream a pool's metadata, reading the named columns only; `uid` is always read."""
+    """Stream a pool's metadata, reading the named columns only."""
     for span in spans(pool):
         yield read_block(pool, span, columns)
 
 
 def read_block(pool: Pool, span: Span, columns: tuple[str, ...]) -> Block:
-    """Read some rows of a metadata file: uid and the named columns."""
-    frame = read_columns(pool, span, ("uid", *(column for column in columns if column != "uid")))
-    return Block(uids.parse(frame["uid"], str(pool.metadata(span.stem))), frame, span, pool.features(span.stem))
+    """Read some rows of a metadata file: the named columns."""
+    frame = read_columns(pool, span, columns) if columns else pl.DataFrame()
+    return Block(frame, span, pool.metadata(span.stem))
+
+
+def read_uids(table: Path, span: Span, kept: Mask | None = None) -> uids.UidArray:
+    """Read the uids of some rows of a metadata file, or of those for which `kept` is true."""
+    column = tables.read_parquet(table, ["uid"], start=span.start, rows=span.rows)["uid"]
+    return uids.parse(column if kept is None else column.filter(pl.Series(kept)), str(table))
 
 
 def read_columns(pool: Pool, span: Span, columns: tuple[str, ...]) -> pl.DataFrame:
     """Read some rows of a metadata file: the named columns alone."""
     return tables.read_parquet(pool.metadata(span.stem), list(columns), start=span.start, rows=span.rows)
-
-
-def index_tar(path: Path) -> tuple[tuple[tars.Sample, ...], uids.UidArray]:
-    """The samples of one tar of a pool and their uids, shape (N,), read from each sample's json."""
-    samples = tuple(tars.index(path))
-    found = []
-    with tars.TarReader(path) as reader:
-        for sample in samples:
-            try:
-                found.append(str(json.loads(reader.read(sample.members["json"]))["uid"]))
-            except (KeyError, ValueError, TypeError):
-                raise TarError(f"{path}: sample {sample.key!r} has no json with a uid", repair="make or download this shard again") from None
-    return samples, uids.parse(found, str(path))
 
 
 def tombstones(folder: Path) -> uids.UidArray:
@@ -242,6 +245,13 @@ def tombstones_sha256(folder: Path) -> str:
     """The digest of that list, empty if it is."""
     listed = tombstones(folder)
     return uids.digest_of(listed) if len(listed) else ""
+
+
+def uids_sha256(pool: Pool, scratch: Path) -> str:
+    """The digest of every uid of a pool: what its record states, or else what its metadata give, sorted in a scratch folder."""
+    if pool.record is not None:
+        return pool.record.uids_sha256
+    return sorting.count((block.uids for block in blocks(pool, ())), scratch).digest()
 
 
 def all_uids(pool: Pool) -> uids.UidArray:

@@ -23,7 +23,7 @@ class Source(Record):
     shards_sha256: Digest
     subset: SubsetRecord
     pool: Line
-    pool_uids_sha256: Digest
+    pool_uids_sha256: Digest | Literal[""]
     effective_pool: Reachable
     missing_samples: dict[Line, Count]
 

@@ -1,11 +1,11 @@
 """The entry stage: finished runs with their results in, an entry out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from datacomp import digest
 from datacomp.artifacts import results as results_files
-from datacomp.artifacts.entry import FORMAT, Description, Entry, Link, Name, SeedRun
+from datacomp.artifacts.entry import FORMAT, DataSource, Description, Entry, Link, Name, SeedRun
 from datacomp.artifacts.results import Results
 from datacomp.artifacts.run import Run
 from datacomp.board import averages
@@ -13,9 +13,26 @@ from datacomp.declared import pool as pools
 from datacomp.declared import scale as scales
 from datacomp.declared.scale import Scale
 from datacomp.declared.suite import Suite
-from datacomp.declared.track import Track
+from datacomp.declared.track import Question, Track
 from datacomp.errors import EntryError
-from datacomp.records import Record
+from datacomp.records import Line, Record
+
+
+class Stated(Record):
+    """What a participant says of one source, in sources.toml."""
+
+    name: Name
+    url: Link | Literal[""] = ""
+    origin: Description
+    text: Description
+    licence: Name
+
+
+class Sources(Record):
+    """sources.toml: every source of the training samples, and the answers to the track's checklist."""
+
+    source: tuple[Stated, ...]
+    checklist: dict[Line, Description]
 
 
 class About(Record):
@@ -26,6 +43,7 @@ class About(Record):
     run_by: Name | Literal[""] = ""  # who ran it; the author where nothing is said
     description: Description = ""
     links: tuple[Link, ...] = ()
+    sources: Sources | None = None  # for tracks that take one's own data
 
 
 def enter(runs: Sequence[Run], suite: Suite, track: Track, about: About) -> Entry:
@@ -55,6 +73,8 @@ def enter(runs: Sequence[Run], suite: Suite, track: Track, about: About) -> Entr
             "pool": first.pool,
             "pool_uids_sha256": first.pool_uids_sha256,
             "external_resources": tuple(sorted({resource for seed in seeds for source in seed.sources for resource in source.subset.external_resources})),
+            "data_sources": _data_sources(seeds[0], about.sources),
+            "answers": about.sources.checklist if about.sources else {},
             "marks": (),
             "runs": seeds,
             "aggregates": averages.aggregates(suite, [seed.tasks for seed in seeds]),
@@ -62,8 +82,34 @@ def enter(runs: Sequence[Run], suite: Suite, track: Track, about: About) -> Entr
         "what the runs add up to",
     )
     if problems := broken_rules(entry, scale, track):
-        raise EntryError(problems[0], repair="see tracks/rules/ and leaderboard/RULES.md")
+        raise EntryError(problems[0], repair="see tracks/rules/, leaderboard/RULES.md and docs/guide.md")
     return entry.model_copy(update={"marks": marks(entry, scale, suite)})
+
+
+def check_told(about: About, track: Track) -> None:
+    """Refuse an entry of which too little is said for its track, before anything is computed."""
+    if track.hands_in != "sources":
+        if about.sources is not None:
+            raise EntryError(f"track {track.name} takes one list of uids; a table of sources came", repair="leave out --sources, or add --track byod")
+        return
+    if about.sources is None or _unanswered(track, about.sources.checklist):
+        raise EntryError(
+            f"track {track.name} wants every source told and its checklist answered",
+            allowed=", ".join(f"{question.id}: {question.text}" for question in track.checklist),
+            repair="write sources.toml as docs/guide.md shows, and add --sources sources.toml",
+        )
+
+
+def _data_sources(run: SeedRun, sources: Sources | None) -> tuple[DataSource, ...]:
+    """What is said of each source, with the weight that it had. Raises EntryError where the names are not the run's."""
+    if sources is None:
+        return ()
+    weights = {source.name: source.weight for source in run.sources}
+    if sorted(weights) != sorted(stated.name for stated in sources.source):
+        raise EntryError(
+            f"the table names {', '.join(stated.name for stated in sources.source) or 'no source'}", allowed=f"the run's sources: {', '.join(weights)}"
+        )
+    return tuple(DataSource(**stated.model_dump(), weight=weights[stated.name]) for stated in sources.source)
 
 
 def seed_run(run: Run, suite: Suite) -> SeedRun:
@@ -109,7 +155,20 @@ def broken_rules(entry: Entry, scale: Scale, track: Track) -> list[str]:
     ]
     if track.uids_from_pool_only:
         found.extend(_outside_pool(entry, scale))
+    if track.hands_in == "sources":
+        found.extend(_untold(entry, track))
     return found
+
+
+def _untold(entry: Entry, track: Track) -> list[str]:
+    """What track byod wants to know of each source, and is not said."""
+    told = {(source.name, source.weight) for source in entry.data_sources}
+    found = [f"nothing is said of source {source.name}" for source in entry.runs[0].sources if (source.name, source.weight) not in told]
+    return found + [f"the checklist's question {question.id!r} is not answered: {question.text}" for question in _unanswered(track, entry.answers)]
+
+
+def _unanswered(track: Track, answers: Mapping[str, str]) -> list[Question]:
+    return [question for question in track.checklist if not answers.get(question.id, "").strip()]
 
 
 def _outside_pool(entry: Entry, scale: Scale) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from datacomp.cli import options
-from datacomp.cli.options import Author, Description, Links, Method, Out, RunBy, Suite, Track
+from datacomp.cli.options import Author, Description, Links, Method, Out, RunBy, Sources, Suite, Track
 
 
 def register(app: typer.Typer) -> None:
@@ -25,6 +25,7 @@ def enter(
     run_by: RunBy = "",
     description: Description = "",
     link: Links = None,
+    sources: Sources = None,
 ) -> None:
     """Write the entry of one or several runs of one list."""
     from datacomp.artifacts import run as runs
@@ -33,7 +34,7 @@ def enter(
     from datacomp.declared import suite as suites
     from datacomp.declared import track as tracks
 
-    about = options.about(method, author, run_by, description, link)
+    about = options.about(method, author, run_by, description, link, sources, track)
     entry = entering.enter([runs.read(folder) for folder in run], suites.load(suite), tracks.load(track), about)
     entry.write(out)
     tables.show_entries([entry])

@@ -26,12 +26,20 @@ Author = Annotated[str, typer.Option("--author", help="Who proposes the list.", 
 RunBy = Annotated[str, typer.Option("--run-by", help="Who ran it, if somebody else.", show_default=False)]
 Description = Annotated[str, typer.Option("--description", help="A few sentences on the method.", show_default=False)]
 Links = Annotated[list[str] | None, typer.Option("--link", help="An address to read more; may be given several times.", show_default=False)]
+Sources = Annotated[
+    Path | None, typer.Option("--sources", help="Track byod: what is to be said of each source, .toml; docs/guide.md shows one.", show_default=False)
+]
 Track = Annotated[str, typer.Option("--track", help="A track of tracks/rules/: filtering, byod.")]
 
 
-def about(method: str, author: str, run_by: str, description: str, links: list[str] | None) -> "About":
+def about(method: str, author: str, run_by: str, description: str, links: list[str] | None, sources: Path | None, track: str) -> "About":
     """What was said of an entry, refused here rather than after hours of training."""
-    from datacomp.board.enter import About
+    from datacomp.board import enter
+    from datacomp.declared import track as tracks
 
-    said = {"method": method, "author": author, "run_by": run_by, "description": description, "links": tuple(links or ())}
-    return About.of(said, "what is said of the entry")
+    said: dict[str, object] = {"method": method, "author": author, "run_by": run_by, "description": description, "links": tuple(links or ())}
+    if sources:
+        said["sources"] = enter.Sources.read(sources)
+    found = enter.About.of(said, "what is said of the entry")
+    enter.check_told(found, tracks.load(track))
+    return found

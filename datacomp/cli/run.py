@@ -6,7 +6,24 @@ from typing import Annotated
 import typer
 
 from datacomp.cli import options
-from datacomp.cli.options import AllowMissing, Author, Data, Description, Links, Method, Out, Pool, RunBy, Scale, Seeds, SubsetFile, Suite, Threads, Track
+from datacomp.cli.options import (
+    AllowMissing,
+    Author,
+    Data,
+    Description,
+    Links,
+    Method,
+    Out,
+    Pool,
+    RunBy,
+    Scale,
+    Seeds,
+    Sources,
+    SubsetFile,
+    Suite,
+    Threads,
+    Track,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -30,6 +47,7 @@ def run(
     run_by: RunBy = "",
     description: Description = "",
     link: Links = None,
+    sources: Sources = None,
     threads: Threads = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the list and say what would be done.")] = False,
 ) -> None:
@@ -44,7 +62,7 @@ def run(
         for stage in chain.plan(recipe, pool, subset, out, suite=measured, seeds=seeds):
             typer.echo(f"{'done ' if stage.is_done else 'to do'}  {stage.what} -> {stage.record}")
         return
-    about = options.about(method, author, run_by, description, link)
+    about = options.about(method, author, run_by, description, link, sources, track)
     entry = chain.run(recipe, pool, subset, about, out, suite=measured, track=track, seeds=seeds, data=data, allow_missing=allow_missing, threads=threads)
     tables.show_entries([entry])
     typer.echo(f"entry: {out / chain.ENTRY}")

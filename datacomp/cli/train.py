@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from datacomp import places
 from datacomp.cli.options import AllowMissing, Device, Out, Pool, Scale, Seed, SubsetFile, Threads
 
 
@@ -17,10 +18,14 @@ def register(app: typer.Typer) -> None:
 def reshard(
     pool: Pool,
     subset: SubsetFile,
-    out: Out,
+    out: Annotated[Path, typer.Option("--out", help="Where the shards go, or s3://…", parser=places.at, metavar="FOLDER", show_default=False)],
     scale: Annotated[str, typer.Option("--scale", help="The scale whose shard size is used.")] = "nano",
     allow_missing: AllowMissing = 0.0,
+    shuffle: Annotated[bool, typer.Option("--shuffle/--no-shuffle", help="Spread the list over all shards, or keep the pool's order.")] = True,
+    virtual: Annotated[bool, typer.Option("--virtual", help="Copy nothing: list where the samples lie in the pool's tars.")] = False,
+    blur: Annotated[bool, typer.Option("--blur", help="Blur faces where the metadata say that they are.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Empty the folder first.")] = False,
+    workers: Annotated[int | None, typer.Option("--workers", help="By default one a core; the shards do not depend on them.", show_default=False)] = None,
 ) -> None:
     """Copy the listed samples of a pool into training shards. Started again, it goes on where it was stopped."""
     from datacomp.artifacts import pool as pools
@@ -29,29 +34,28 @@ def reshard(
     from datacomp.subset.check import check
 
     shard_samples = scales.load(scale).sampling.shard_samples
-    done = run.reshard(pools.read(pool), check(subset), out, shard_samples=shard_samples, allow_missing=allow_missing, overwrite=overwrite)
+    form = run.Form(shard_samples, shuffled=shuffle, virtual=virtual, blur=blur)
+    done = run.reshard(pools.read(pool), check(subset), out, form, allow_missing=allow_missing, overwrite=overwrite, workers=workers)
     lost = sum(done.record.missing_samples.values())
-    typer.echo(f"{done.record.found_samples:,} samples in {len(done.record.shards)} shards in {out}, {lost:,} missing")
+    typer.echo(f"{done.record.found_samples:,} samples in {len(done.record.shards)} {'virtual ' * virtual}shards in {out}, {lost:,} missing")
 
 
 def train(
     scale: Scale,
-    shards: Annotated[list[Path], typer.Option("--shards", help="Folder of training shards; may be given several times.", show_default=False)],
+    shards: Annotated[
+        list[str], typer.Option("--shards", help="Training shards, or any webdataset; several may be given, each as SHARDS=WEIGHT.", show_default=False)
+    ],
     out: Out,
     seed: Seed = 0,
-    weight: Annotated[
-        list[float] | None, typer.Option("--weight", help="Share of the samples drawn from each --shards, in their order.", show_default=False)
-    ] = None,
     device: Device = None,
     threads: Threads = None,
     workers: Annotated[int | None, typer.Option("--workers", help="Loader processes; the batches do not depend on them.", show_default=False)] = None,
 ) -> None:
     """Train a scale's model by its frozen recipe. Started again, it goes on from the last checkpoint."""
-    from datacomp.artifacts import shards as shard_sets
     from datacomp.declared import scale as scales
-    from datacomp.train import run
+    from datacomp.train import run, webdataset
 
-    done = run.train(
-        scales.load(scale), tuple(map(shard_sets.read, shards)), out, seed=seed, weights=tuple(weight or ()), device=device, threads=threads, workers=workers
-    )
+    recipe = scales.load(scale)
+    sources, weights = zip(*map(webdataset.read, shards), strict=True)
+    done = run.train(recipe, sources, out, seed=seed, weights=weights, device=device, threads=threads, workers=workers)
     typer.echo(f"{done.record.samples_seen:,} samples seen, weights in {done.weights()}")

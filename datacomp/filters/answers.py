@@ -1,4 +1,4 @@
-"""What filters answered so far, on disk: for each span of a pool its uids, its scores and how often each row is kept."""
+"""What filters answered so far, on disk: for each span of a pool its scores and how often each row is kept."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,8 +7,9 @@ from typing import Any, overload
 
 import numpy as np
 
-from datacomp import files, uids
-from datacomp.artifacts.pool import Span
+from datacomp import files
+from datacomp.artifacts import pool as pools
+from datacomp.artifacts.pool import Pool, Span
 from datacomp.filters.base import Column, Multiplicity, Scores
 
 
@@ -17,16 +18,12 @@ class Answers:
     """A folder of arrays, each whole or not there; a node is one filter, or two combined, and is named by a number."""
 
     folder: Path
+    pool: Pool
     spans: tuple[Span, ...]
 
     def has(self, node: str, number: int) -> bool:
-        """Whether a filter has answered for a span."""
-        return self._path(node, number, "times").is_file() or self._path(node, number, "scores").is_file()
-
-    def write_uids(self, number: int, array: uids.UidArray) -> None:
-        """Keep a span's uids, in the pool's order, unless they are there."""
-        if not (path := self._path("pool", number, "uids")).is_file():
-            _write(path, array)
+        """Whether a filter has answered for a span. Answers are not waited for until they are on the disk: one cut short is none."""
+        return any(_rows(self._path(node, number, kind)) == self.spans[number].rows for kind in ("times", "scores"))
 
     def write_scores(self, node: str, number: int, scores: Scores) -> None:
         """Keep the scores of a span."""
@@ -35,11 +32,6 @@ class Answers:
     def write_times(self, node: str, number: int, times: Multiplicity) -> None:
         """Keep how often each row of a span is kept."""
         _write(self._path(node, number, "times"), times)
-
-    def uids(self, number: int) -> uids.UidArray:
-        """The uids of a span, shape (N,), in the pool's order."""
-        array: uids.UidArray = np.load(self._path("pool", number, "uids"), allow_pickle=False)
-        return array
 
     def times(self, node: str, number: int) -> Multiplicity:
         """How often each row of a span is kept, shape (N,)."""
@@ -51,10 +43,9 @@ class Answers:
         return _Columns(self, node)
 
     def column(self, node: str, number: int) -> Column:
-        """The scores of one span, with its uids on disk until they are looked at."""
+        """The scores of one span."""
         scores: Scores = np.load(self._path(node, number, "scores"), allow_pickle=False)
-        mapped: uids.UidArray = np.load(self._path("pool", number, "uids"), mmap_mode="r", allow_pickle=False)
-        return Column(mapped, scores)
+        return Column(pools.read_block(self.pool, self.spans[number], ()), scores)
 
     def _path(self, node: str, number: int, kind: str) -> Path:
         return self.folder / f"{node}-{number}.{kind}.npy"
@@ -79,6 +70,14 @@ class _Columns(Sequence[Column]):
         return self.answers.column(self.node, number)
 
 
+def _rows(path: Path) -> int:
+    """The rows of an array on disk, -1 if there is none that is whole."""
+    try:
+        return len(np.load(path, mmap_mode="r", allow_pickle=False))
+    except (OSError, ValueError, EOFError):
+        return -1
+
+
 def _write(path: Path, array: np.ndarray[Any, np.dtype[Any]]) -> None:
-    with files.whole(path) as temporary, temporary.open("wb") as file:
+    with files.whole(path, durable=False) as temporary, temporary.open("wb") as file:
         np.save(file, np.ascontiguousarray(array), allow_pickle=False)

@@ -8,7 +8,6 @@ goes on with the spans that are not answered.
 import itertools
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -59,7 +58,7 @@ def apply(text: str, options: dict[str, catalog.Option], pool: Pool, out: Path, 
     with files.writing(folder):
         _claim(folder, asked)
         try:
-            made = _Run(asked, Answers(folder / "answers", asked.spans), workers).write(out)
+            made = _Run(asked, Answers(folder / "answers", pool, asked.spans), workers).write(out)
         except DatacompError:
             shutil.rmtree(folder)
             raise
@@ -90,7 +89,6 @@ class _Task:
     node: str
     name: str
     options: tuple[tuple[str, catalog.Option], ...]
-    pool: Pool
     answers: Answers
     numbers: tuple[int, ...]
     within: str | None  # answer only for rows that this node keeps
@@ -104,25 +102,10 @@ class _Run:
         self.nodes = 0
 
     def write(self, out: Path) -> Subset:
-        origin = self._origin()
-        node = self._without_tombstones(self._answer(self.asked.tree, None), origin)
+        node = self._answer(self.asked.tree, None)
         with files.scratch(self.answers.folder) as scratch:
-            return subsets.write(out, sorting.merge(self._runs(scratch, node)), origin)
-
-    def _without_tombstones(self, node: str, origin: dict[str, object]) -> str:
-        """Drop what was taken down, and count it."""
-        tombstones = self.asked.pool.tombstones()
-        if not len(tombstones):
-            return node
-        dropped = 0
-        for number in range(len(self.asked.spans)):
-            times = self.answers.times(node, number)
-            taken_down = uids.count(self.answers.uids(number), tombstones) > 0
-            dropped += int(times[taken_down].sum())
-            self.answers.write_times("standing", number, np.where(taken_down, 0, times))
-        if dropped:
-            origin["tombstoned_samples"] = dropped
-        return "standing"
+            runs, taken_down = self._runs(scratch, node)
+            return subsets.write(out, sorting.merge(runs), self._origin() | ({"tombstoned_samples": taken_down} if taken_down else {}))
 
     def _answer(self, tree: Tree, within: str | None) -> str:
         """Have every span's multiplicities under a node, whose name is returned; rows that `within` drops may be left unanswered."""
@@ -142,8 +125,8 @@ class _Run:
         return node
 
     def _ask(self, node: str, leaf: Leaf, within: str | None) -> None:
-        tasks = [_Task(node, leaf.name, tuple(leaf.options.items()), self.asked.pool, self.answers, numbers, within) for numbers in self._shares()]
-        done = local.run_all(_answer_task, tasks, workers=self.workers)
+        tasks = [_Task(node, leaf.name, tuple(leaf.options.items()), self.answers, numbers, within) for numbers in self._shares()]
+        done = local.run_all(_answer_task, tasks, workers=self.workers, threads=getattr(leaf.made, "threaded", False))
         for _ in progress.show(done, total=len(tasks), unit=" tasks", title=f"filter {leaf}"):
             pass
         if leaf.by_rows:
@@ -169,16 +152,21 @@ class _Run:
         if group:
             yield tuple(group)
 
-    def _runs(self, folder: Path, node: str) -> list[Path]:
-        """Every span's kept uids as a sorted run."""
+    def _runs(self, folder: Path, node: str) -> tuple[list[Path], int]:
+        """Every span's kept uids as a sorted run, without those that were taken down, and how many these were."""
+        pool = self.asked.pool
+        tombstones = pool.tombstones()
         paths = [folder / str(number) for number in range(len(self.asked.spans))]
 
-        def write(number: int) -> None:
-            sorting.write_run(paths[number], np.repeat(self.answers.uids(number), self.answers.times(node, number)))
+        def write(number: int) -> int:
+            span, times = self.asked.spans[number], self.answers.times(node, number)
+            kept = times > 0
+            listed = np.repeat(pools.read_uids(pool.metadata(span.stem), span, kept), times[kept])
+            taken_down = uids.count(listed, tombstones) > 0 if len(tombstones) else np.zeros(len(listed), bool)
+            sorting.write_run(paths[number], listed[~taken_down])
+            return int(np.count_nonzero(taken_down))
 
-        with ThreadPoolExecutor(self.workers or local.cores()) as threads:  # numpy sorts without holding the interpreter
-            list(threads.map(write, range(len(paths))))
-        return paths
+        return paths, sum(local.run_all(write, range(len(paths)), workers=self.workers, threads=True))
 
     def _origin(self) -> dict[str, object]:
         """What the list's record says besides the list itself; which pool it is of, if the pool says that of itself."""
@@ -206,14 +194,13 @@ def _answer_task(task: _Task) -> None:
     for number in task.numbers:
         if task.answers.has(task.node, number):
             continue
-        block = pools.read_block(task.pool, task.answers.spans[number], made.columns)
-        task.answers.write_uids(number, block.uids)
+        block = pools.read_block(task.answers.pool, task.answers.spans[number], made.columns)
         within = None if task.within is None else task.answers.times(task.within, number) > 0
         if within is not None:
             block = block.where(within)
         scores = np.asarray(made.score(block))
-        if scores.shape != (len(block.uids),):
-            raise FilterError(f"filter {made.name} gave scores of shape {scores.shape} for {len(block.uids):,} rows", allowed="one score a row")
+        if scores.shape != (len(block),):
+            raise FilterError(f"filter {made.name} gave scores of shape {scores.shape} for {len(block):,} rows", allowed="one score a row")
         if isinstance(made, RowFilter):
             task.answers.write_times(task.node, number, _spread(_checked(made, scores, len(scores)), within))
         else:

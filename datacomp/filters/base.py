@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
-from datacomp import uids
 from datacomp.artifacts.pool import Block
+from datacomp.uids import UidArray
 
 Scores: TypeAlias = np.ndarray[Any, np.dtype[Any]]  # (N,), numbers or booleans
 Multiplicity: TypeAlias = np.ndarray[Any, np.dtype[Any]]  # (N,), whole numbers or booleans: how often a row is kept
@@ -19,8 +19,13 @@ Multiplicity: TypeAlias = np.ndarray[Any, np.dtype[Any]]  # (N,), whole numbers 
 class Column(NamedTuple):
     """The scores of one block, in the pool's order."""
 
-    uids: uids.UidArray  # (N,)
+    block: Block  # without the columns
     scores: Scores
+
+    @property
+    def uids(self) -> UidArray:
+        """The block's uids, shape (N,), read when they are asked for."""
+        return self.block.uids
 
 
 class Provenance(NamedTuple):
@@ -31,7 +36,11 @@ class Provenance(NamedTuple):
 
 
 class Filter(Protocol):
-    """A filter, made with its options."""
+    """A filter, made with its options.
+
+    Processes run `score`. A filter whose work is done by libraries that let other threads run may say so with `threaded = True`: then
+    threads run it, and no process has to start.
+    """
 
     name: str  # as the list's record states it, [variant] included
     columns: tuple[str, ...]  # of the metadata that `score` reads

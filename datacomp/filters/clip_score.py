@@ -18,6 +18,8 @@ NETWORKS = {"b32": "clip_b32_similarity_score", "l14": "clip_l14_similarity_scor
 class Best:
     """A fraction of the pool, what reaches a threshold, or a band between two fractions."""
 
+    threaded = True
+
     def __init__(self, name: str, score: str, fraction: float | None, threshold: float | None, skip_fraction: float, *, exact_count: bool) -> None:
         self.name, self.column = name, score
         self.columns: tuple[str, ...] = (score,)
@@ -52,13 +54,13 @@ class BestOfTable(Best):
 
     def __init__(self, table: Path, *options: object, **more: object) -> None:
         super().__init__("score", *options, **more)  # type: ignore[arg-type]
-        self.columns = ()
+        self.columns = ("uid",)
         self.table = table
 
     def score(self, block: Block) -> Scores:
         """The scores of the block's uids; each must have exactly one."""
         path = self.table / f"{block.span.stem}.parquet" if self.table.is_dir() else self.table
-        wanted = block.columns.select("uid")
+        wanted = block.columns
         found = tables.look_up(path, [self.column], wanted["uid"])
         if found["uid"].is_duplicated().any():
             twice = found.filter(pl.col("uid").is_duplicated())["uid"][0]
@@ -70,7 +72,7 @@ class BestOfTable(Best):
                 repair="score the whole pool, or give the pool that was scored",
             )
         joined = wanted.join(found, on="uid", how="left", maintain_order="left")
-        return Block(block.uids, joined, block.span, block.features_path).numbers(self.column)
+        return Block(joined, block.span, block.table).numbers(self.column)
 
     def provenance(self) -> Provenance:
         """The table."""

@@ -10,10 +10,11 @@ class NoFilter(RowFilter):
     """The whole pool, each sample once."""
 
     name = "no_filter"
+    threaded = True
 
     def score(self, block: Block) -> Scores:
         """True for every row."""
-        return np.ones(len(block.uids), bool)
+        return np.ones(len(block), bool)
 
 
 def make() -> NoFilter:

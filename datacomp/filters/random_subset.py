@@ -14,6 +14,7 @@ class Random:
 
     name = "random"
     columns = ()
+    threaded = True
 
     def __init__(self, fraction: float, seed: int) -> None:
         self.fraction, self.seed = fraction, seed

@@ -69,7 +69,8 @@ def _alike(columns: Sequence[Column], key: Callable[[Column], Keys], edges: Sequ
         equal = np.ones(len(column.scores), bool)
         for earlier, edge in zip(_KEYS, edges, strict=False):
             equal &= earlier(column) == edge
-        yield key(column)[equal]
+        if equal.any():  # else its uids need not be read
+            yield key(column)[equal]
 
 
 def _up_to(columns: Iterable[Column], edges: Sequence[np.uint64], copies: int) -> Iterator[Multiplicity]:
@@ -78,6 +79,8 @@ def _up_to(columns: Iterable[Column], edges: Sequence[np.uint64], copies: int) -
         kept = np.zeros(len(column.scores), bool)
         equal = np.ones(len(column.scores), bool)
         for key, edge in zip(_KEYS, edges, strict=True):
+            if not equal.any():
+                break
             keys = key(column)
             kept |= equal & (keys < edge)
             equal &= keys == edge
@@ -87,16 +90,18 @@ def _up_to(columns: Iterable[Column], edges: Sequence[np.uint64], copies: int) -
         yield kept
 
 
+_POSITIVE = 2**63 - 1  # all bits but the sign
+
+
 def _descending(scores: Scores) -> Keys:
     """Numbers whose order is that of the scores from the highest to the lowest, NaN last."""
-    doubles = np.asarray(scores, np.float64) + 0.0  # -0 becomes 0, its equal
-    bits = doubles.view(np.uint64)
-    ascending = np.where(bits >> np.uint64(63), ~bits, bits | np.uint64(1 << 63))
-    return np.where(np.isnan(doubles), np.uint64(2**64 - 1), ~ascending)
+    bits = np.add(scores, 0.0, dtype=np.float64).view(np.int64)  # -0 becomes 0, its equal
+    keys = np.where(bits < 0, bits, bits ^ _POSITIVE).view(np.uint64)
+    keys[np.isnan(scores)] = 2**64 - 1
+    return keys
 
 
 def _score(key: np.uint64) -> float:
     """The score behind a key of `_descending`."""
-    ascending = ~key
-    bits = ascending & ~np.uint64(1 << 63) if ascending >> np.uint64(63) else ~ascending
-    return float(np.array(bits).view(np.float64))
+    bits = key if key > _POSITIVE else key ^ np.uint64(_POSITIVE)
+    return float(np.array(bits, np.uint64).view(np.float64))

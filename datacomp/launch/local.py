@@ -4,11 +4,13 @@ import multiprocessing
 import os
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import TypeVar
 
 _MAX_THREADS = 8
+_AHEAD = 8  # tasks a worker that are handed out: enough that none waits for a slow one, and few enough for any number of tasks
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
@@ -24,25 +26,34 @@ def compute_threads(workers: int = 0) -> int:
     return max(1, min(_MAX_THREADS, cores() - workers))
 
 
-def run_all(function: Callable[[Task], Answer], tasks: Sequence[Task], *, workers: int | None = None) -> Iterator[Answer]:
+def run_all(function: Callable[[Task], Answer], tasks: Sequence[Task], *, workers: int | None = None, threads: bool = False) -> Iterator[Answer]:
     """Yield function(task) for each task, in order; the first failure ends it.
 
-    `function` must be importable. Each process computes with one thread: several OpenMP pools on the same cores stand in each
-    other's way.
+    `function` must be importable, unless threads of this process are to run it. Each process computes with one thread: several
+    OpenMP pools on the same cores stand in each other's way.
     """
     workers = min(workers or cores(), len(tasks))
     if workers <= 1:
         yield from (function(task) for task in tasks)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as executor:
-        futures = [executor.submit(function, task) for task in tasks]
+    with _executor(workers, threads=threads) as executor:
+        waiting: deque[Future[Answer]] = deque()
         try:
-            for future in futures:
-                yield future.result()
+            for task in tasks:
+                waiting.append(executor.submit(function, task))
+                if len(waiting) >= _AHEAD * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _executor(workers: int, *, threads: bool) -> Executor:
+    if threads:
+        return ThreadPoolExecutor(workers)
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker)
 
 
 def _start_worker() -> None:

@@ -1,5 +1,6 @@
 """A trained network as a function from pictures and captions to unit vectors."""
 
+import base64
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -68,6 +69,18 @@ def decode(picture: bytes) -> Image.Image:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise TarError(f"a picture cannot be decoded: {error}", allowed=", ".join(_FORMATS)) from None
     return opened
+
+
+def thumbnail(picture: bytes, pixels: int, quality: int) -> str:
+    """A picture made small, its longer side at most `pixels`, as a data: address; empty if it cannot be decoded."""
+    try:
+        small = decode(picture).convert("RGB")
+    except TarError:
+        return ""
+    small.thumbnail((pixels, pixels), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=quality)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _batches(items: Any, size: int) -> list[Any]:

@@ -24,7 +24,7 @@ from datacomp.evaluate import sets
 from datacomp.filters.apply import apply
 from datacomp.network import load
 from datacomp.pool import draw, synthetic, world
-from datacomp.reshard.run import reshard
+from datacomp.reshard.run import Form, reshard
 from datacomp.train.run import train
 
 ORACLE = "oracle"
@@ -95,7 +95,7 @@ def make_references(out: Path) -> dict[str, Path]:
     pool = synthetic.make(unscored, out / "pool", seed=_REFERENCE_WORLD_SEED, samples=_REFERENCE_SAMPLES, mixture=world.WEB_LIKE)
     everything = apply("no_filter", {}, pool, out / "all.npy")
     recipe = scales.load("nano")
-    shards = reshard(pool, everything, out / "shards", shard_samples=recipe.sampling.shard_samples)
+    shards = reshard(pool, everything, out / "shards", Form(recipe.sampling.shard_samples))
     made = {}
     for prefix, steps in REFERENCE_STEPS.items():
         budget = recipe.budget.model_copy(update={"steps": steps, "samples_seen": steps * recipe.budget.global_batch_samples})

@@ -14,7 +14,7 @@ from datacomp.declared.scale import Scale
 from datacomp.declared.suite import Suite
 from datacomp.evaluate.run import evaluate
 from datacomp.pipelines import miniature
-from datacomp.reshard.run import reshard
+from datacomp.reshard.run import Form, reshard
 from datacomp.subset.check import check
 from datacomp.train.run import train
 
@@ -37,7 +37,7 @@ def run(
 ) -> Entry:
     """Take one list from a pool to an entry in `out`; one training run for each seed."""
     with files.writing(out):
-        sharded = reshard(pools.read(pool), check(subset), out / "shards", shard_samples=scale.sampling.shard_samples, allow_missing=allow_missing)
+        sharded = reshard(pools.read(pool), check(subset), out / "shards", Form(scale.sampling.shard_samples), allow_missing=allow_missing)
         trained = [train(scale, (sharded,), _seed_folder(out, seed), seed=seed, threads=threads) for seed in seeds]
         test_data = miniature.test_data(suite, data)
         for finished in trained:

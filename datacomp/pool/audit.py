@@ -65,7 +65,9 @@ def audit(pool: Path, passes: int) -> Audit:
 
 def pictures(pool: Path) -> Pictures:
     """What the pool's record says of the audit."""
-    return Pictures(effective_pool=Audit.read(pool / AUDIT).effective_pool, audit_sha256=digest.of_file(pool / AUDIT))
+    found = Audit.read(pool / AUDIT)
+    blurred = bool(found.settings.options.get("bbox_col"))
+    return Pictures(effective_pool=found.effective_pool, audit_sha256=digest.of_file(pool / AUDIT), faces_blurred=blurred)
 
 
 def _rows(ledger: Ledger, piece: Piece) -> pl.DataFrame:

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from datacomp import digest, progress, tables, tars, uids
+from datacomp import digest, progress, tables, uids
 from datacomp.artifacts import pool as pools
+from datacomp.artifacts import tar_index
 from datacomp.artifacts.pool import Pool, PoolFile, PoolRecord
 from datacomp.declared import pool as declared
-from datacomp.errors import PoolError
+from datacomp.errors import PoolError, TarError
 from datacomp.launch import local
 from datacomp.pool.audit import AUDIT, Audit
 
@@ -151,12 +152,15 @@ def _look(path: Path, *, quick: bool) -> _Tar:
     """Open one tar and the stats beside it."""
     nothing, stats = np.empty(0, uids.UID), path.with_name(f"{path.stem}_stats.json")
     try:
-        samples, read = (tuple(tars.index(path)), nothing) if quick else pools.index_tar(path)
-    except PoolError as error:
+        found = tar_index.read(path)
+    except TarError as error:
         return _Tar(path, 0, nothing, (error.what,), stats.is_file())
-    broken = []
-    if pictureless := sum(sample.image() is None for sample in samples):
-        broken.append(f"{path}: {pictureless:,} samples have no picture")
+    samples, read = found.rows, nothing if quick else found.uids[found.rows["named"]]
+    broken = [found.cut_off] if found.cut_off else []
+    if unpaired := int(np.count_nonzero(~samples["paired"])):
+        broken.append(f"{path}: {unpaired:,} samples have no picture or no caption")
+    if unnamed := int(np.count_nonzero(~samples["named"])):
+        broken.append(f"{path}: {unnamed:,} samples have no json with a uid")
     if stats.is_file():
         try:
             said = json.loads(stats.read_bytes())

@@ -5,6 +5,7 @@ A shard is complete when its _stats.json stands in shards/: the tar and the tabl
 
 import json
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -111,11 +112,8 @@ def _failures(path: Path) -> pl.DataFrame:
 
 def _whole_samples(tar: Path) -> list[tars.Sample]:
     """The samples of a tar up to where it is cut off, that have their picture, caption and json."""
-    samples: dict[str, tars.Sample] = {}
-    try:
-        for member in tars.members(tar):
-            key, extension = tars.split_name(member.name)
-            samples.setdefault(key, tars.Sample(key, {})).members[extension] = member
-    except TarError:
-        pass  # here it is cut off
-    return [sample for sample in samples.values() if sample.image() and {"txt", "json"} <= sample.members.keys()]
+    samples: list[tars.Sample] = []
+    with suppress(TarError), tars.TarReader(tar) as reader:  # up to where it is cut off
+        for sample in tars.samples(reader):
+            samples.append(sample)  # noqa: PERF402 - extend would lose them with the error
+    return [sample for sample in samples if sample.image() and {"txt", "json"} <= sample.members.keys()]

@@ -95,10 +95,14 @@ def go_through(path: Path) -> Iterator[tuple[tars.Sample, Pair | Reason]]:
     """
     names = Counter(tars.split_name(member.name) for member in tars.members(path))
     twice = {key for (key, _), times in names.items() if times > 1}
-    samples = tars.index(path)
+    told: set[str] = set()  # a key with a member twice comes as several samples, and is one that is none
     with tars.TarReader(path) as reader:
-        for sample in samples:
-            yield sample, Reason.MEMBER_TWICE if sample.key in twice else _read(reader, sample)
+        for sample in tars.samples(reader):
+            if sample.key not in twice:
+                yield sample, _read(reader, sample)
+            elif sample.key not in told:
+                told.add(sample.key)
+                yield sample, Reason.MEMBER_TWICE
 
 
 def _read(reader: tars.TarReader, sample: tars.Sample) -> Pair | Reason:

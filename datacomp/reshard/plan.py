@@ -1,65 +1,122 @@
-"""Which sample goes where: a list against a pool's tars."""
+"""Which samples are written, in which order, and what is missing: found once and kept, so that a killed run goes on from it."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from datacomp import draws, tars, uids
-from datacomp.artifacts.shards import Reachable
-from datacomp.errors import PoolError
-from datacomp.uids import UidArray
+from datacomp import digest, files, progress, sorting, tables, uids
+from datacomp.artifacts import pool as pools
+from datacomp.artifacts import shards
+from datacomp.artifacts.pool import Pool
+from datacomp.artifacts.shards import PLANNED, Reachable
+from datacomp.artifacts.subset import Subset
+from datacomp.errors import PoolError, StageError
+from datacomp.launch import local
+from datacomp.records import Count, Digest, Line, Record
+from datacomp.reshard import account, match
 
-TOMBSTONED = "tombstoned"
-
-
-@dataclass(frozen=True, slots=True)
-class Indexed:
-    """Every sample that a pool's tars hold, but for those taken down, sorted by uid; `place` is (tar, sample), shape (N, 2)."""
-
-    paths: tuple[Path, ...]
-    samples: tuple[tuple[tars.Sample, ...], ...]
-    uids: UidArray
-    place: np.ndarray[Any, np.dtype[np.int64]]
-    tombstones: UidArray  # sorted
-
-    def reachable(self) -> Reachable:
-        """The effective pool."""
-        return Reachable(samples=len(self.uids), uids_sha256=uids.digest_of(self.uids))
+FOUND = "found.json"
+_PROCESS_TARS = 32  # fewer are indexed sooner than processes start
+_BLOCK_RECORDS = 1 << 18
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The samples to write, in their order: rows of `Indexed` and how often each uid came before, and what is missing."""
+class Asked(Record):
+    """What the shards are a function of, written first: a restart with something else is refused."""
 
-    rows: np.ndarray[Any, np.dtype[np.int64]]  # (M,)
-    copies: np.ndarray[Any, np.dtype[np.int64]]  # (M,)
-    missing: dict[str, int]
-
-
-def combine(paths: tuple[Path, ...], indices: list[tuple[tuple[tars.Sample, ...], uids.UidArray]], tombstones: uids.UidArray) -> Indexed:
-    """Join the indices of a pool's tars without the samples that were taken down; a uid that stands in two places is refused."""
-    everything = np.concatenate([found for _, found in indices])
-    place = np.concatenate([np.stack([np.full(len(found), tar), np.arange(len(found))], axis=1) for tar, (_, found) in enumerate(indices)])
-    order = uids.order(everything)
-    order = order[uids.count(everything[order], tombstones) == 0]
-    everything, place = everything[order], place[order]
-    if uids.distinct(everything) != len(everything):
-        twice = everything[int(np.argmax(everything[1:] == everything[:-1]))]
-        raise PoolError(f"uid {uids.text(np.array([twice]))[0]} stands twice in the pool's tars", repair="make or download the pool again")
-    return Indexed(paths, tuple(samples for samples, _ in indices), everything, place, tombstones)
+    pool_uids_sha256: Digest
+    tars_sha256: Digest  # of names, sizes and times of change
+    uids_sha256: Digest
+    tombstones_sha256: str
+    form: dict[Line, int | bool]
 
 
-def select(indexed: Indexed, wanted: uids.UidArray, pool: uids.UidArray) -> Plan:
-    """Find every listed uid; copies of one uid are spread over all shards by a shuffle that the list itself seeds."""
-    found = uids.count(wanted, indexed.uids) > 0
-    gone = uids.count(wanted, indexed.tombstones) > 0
-    lost = wanted[~found & ~gone]
-    in_pool = uids.count(lost, pool) > 0
-    missing = {TOMBSTONED: int(np.count_nonzero(gone)), "not in the pool": int(np.count_nonzero(~in_pool)), "not downloaded": int(np.count_nonzero(in_pool))}
-    kept = wanted[found]
-    rows = np.searchsorted(indexed.uids, kept)
-    copies = np.arange(len(kept)) - np.searchsorted(kept, kept, side="left")
-    order = draws.permutation(len(kept), 0, f"reshard {uids.digest_of(wanted)}")
-    return Plan(rows[order], copies[order], {reason: n for reason, n in missing.items() if n})
+class Found(Record):
+    """What a pool's tars gave, written after the plan: then the plan is whole."""
+
+    effective_pool: Reachable
+    samples: Count
+    bytes: Count
+    unpaired_samples: Count
+    unnamed_samples: Count
+    missing_samples: dict[Line, Count]
+    broken_tars: tuple[Line, ...]
+
+
+def ask(pool: Pool, subset: Subset, form: dict[str, int | bool], work: Path) -> Asked:
+    """State what is asked; `form` has an item `shuffled`."""
+    tars = shards.PoolTars.now(pool.path / "shards").tars
+    if not tars:
+        raise PoolError(f"{pool.path}/shards holds no tar", repair="make or download the pool's shards")
+    with files.scratch(work) as scratch:
+        pool_uids_sha256 = pools.uids_sha256(pool, scratch)
+    return Asked(
+        pool_uids_sha256=pool_uids_sha256,
+        tars_sha256=digest.of_content(tars),
+        uids_sha256=subset.record.uids_sha256,
+        tombstones_sha256=pool.tombstones_sha256(),
+        form=form,
+    )
+
+
+def claim(work: Path, out: Path, asked: Asked) -> None:
+    """Take a folder for what is asked, or check that it was taken for the same; `work` is where the plan lies."""
+    if not (work / shards.ASKED).is_file():
+        if leftover := next(out.glob("*.tar"), None):
+            raise StageError(f"{out} already holds {leftover.name}", repair="choose an empty --out, or give --overwrite")
+        asked.write(work / shards.ASKED)
+    elif Asked.read(work / shards.ASKED) != asked and not any(out.glob("*.tar")):  # nothing was written yet
+        files.empty(work)
+        asked.write(work / shards.ASKED)
+    elif Asked.read(work / shards.ASKED) != asked:
+        raise StageError(f"{out} holds unfinished shards of another list or pool", repair="choose another --out, or give --overwrite")
+
+
+def make(pool: Pool, subset: Subset, out: Path, asked: Asked, workers: int | None) -> Found:
+    """Find every listed sample in the pool's tars and write the plan, unless both were done.
+
+    With a shuffle, the order is that of a hash of list, uid and copy: neither the pool's cut into tars nor the number of workers changes it,
+    and copies of one uid are spread over all shards.
+    """
+    if (out / FOUND).is_file():
+        return Found.read(out / FOUND)
+    paths, tombstones = pool.tars(), pool.tombstones()
+    with files.scratch(out) as scratch:
+        seed = asked.uids_sha256 if asked.form["shuffled"] else ""
+        tasks = [match.Task(path, number, subset.path, tombstones, seed, scratch) for number, path in enumerate(paths)]
+        matching = local.run_all(match.match, tasks, workers=workers if len(tasks) > _PROCESS_TARS else 1)
+        matched = list(progress.show(matching, total=len(tasks), unit=" tars", title="index pool"))
+        of_uids, of_plan, of_corrupt = ([run(scratch, task.number) for task in tasks] for run in (match.uids_run, match.planned_run, match.corrupt_run))
+        with (scratch / "lost").open("wb") as lost:
+            effective = account.compare(of_uids, subset.uids, tombstones, lost)
+        corrupt = np.concatenate([np.empty(0, uids.UID), *sorting.merge(of_corrupt)])
+        missing = account.reasons(scratch / "lost", tombstones, corrupt, pool)
+        samples, bytes_ = _write(out / shards.PLAN, of_plan)
+    if samples + sum(missing.values()) != len(subset.uids):
+        raise StageError(f"{len(subset.uids):,} samples were asked for, but {samples:,} found and {sum(missing.values()):,} missed", repair="report this")
+    found = Found(
+        effective_pool=effective,
+        samples=samples,
+        bytes=bytes_,
+        unpaired_samples=sum(one.unpaired for one in matched),
+        unnamed_samples=sum(one.unnamed for one in matched),
+        missing_samples=missing,
+        broken_tars=tuple(path.name for path, one in zip(paths, matched, strict=True) if one.cut_off),
+    )
+    found.write(out / FOUND)
+    return found
+
+
+def _write(path: Path, runs: list[Path]) -> tuple[int, int]:
+    """Write the plan; return how many samples and bytes it has."""
+    samples = sum(run.stat().st_size for run in runs) // PLANNED.itemsize
+    bytes_ = 0
+
+    def counted() -> Iterator[sorting.Records]:
+        nonlocal bytes_
+        for block in sorting.merge(runs, _BLOCK_RECORDS, PLANNED):
+            bytes_ += int(block["bytes"].sum())
+            yield block
+
+    tables.write_npy(path, PLANNED, (samples,), counted())
+    return samples, bytes_

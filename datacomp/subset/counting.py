@@ -109,7 +109,7 @@ class Counting:
 
     def add(self, pool: Pool, span: Span, listed: uids.UidArray) -> None:
         """Go through some rows of a metadata file."""
-        block = pools.read_block(pool, span, self.survey.columns())
+        block = pools.read_block(pool, span, ("uid", *self.survey.columns()))
         frame = _typed(block.columns, pool, span.stem)
         times = _times(block.uids, listed)
         kept = times > 0

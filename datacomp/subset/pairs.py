@@ -1,7 +1,5 @@
 """Some pairs of a pool to look at: rows chosen while the pool streams by, then their pictures from the tars, made small."""
 
-import base64
-import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -107,16 +105,11 @@ def _uid(about: bytes) -> str:
 
 def thumbnail(place: Place) -> str:
     """A picture made small, as a data: address; empty if it cannot be decoded."""
-    from PIL import Image
-
-    from datacomp.network.embed import decode
+    from datacomp.network import embed
 
     try:
         with tars.TarReader(place.tar) as reader:
-            small = decode(reader.read(place.member)).convert("RGB")
+            picture = reader.read(place.member)
     except TarError:
         return ""
-    small.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=_JPEG_QUALITY)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return embed.thumbnail(picture, THUMBNAIL_PIXELS, _JPEG_QUALITY)

@@ -16,18 +16,20 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from datacomp import draws, tars
+from datacomp import draws
+from datacomp.artifacts.shards import VirtualShard
 from datacomp.declared.scale import Sampling, Scale
-from datacomp.errors import DatacompError, StageError, TarError
-from datacomp.network import build, embed
+from datacomp.errors import DatacompError, StageError
+from datacomp.network import build
+from datacomp.train.shard import OpenShard, opened
 
 _OPEN_SHARDS = 64
 
 
 class Drawable(NamedTuple):
-    """A source as the stream sees it: its tars, how many samples each holds, and its weight."""
+    """A source as the stream sees it: its shards, how many samples each holds, and its weight."""
 
-    tars: tuple[Path, ...]
+    shards: tuple[Path | VirtualShard, ...]
     samples: tuple[int, ...]
     weight: float
 
@@ -36,7 +38,7 @@ class Stream:
     """The order of training samples. A place in it is (shard, sample); shards of all sources are numbered through."""
 
     def __init__(self, sources: tuple[Drawable, ...], sampling: Sampling, seed: int) -> None:
-        self.tars = tuple(tar for source in sources for tar in source.tars)
+        self.shards = tuple(shard for source in sources for shard in source.shards)
         self._shard_samples = np.array([samples for source in sources for samples in source.samples])  # (shards,)
         self._shares = np.concatenate([_shares(source) for source in sources])  # (shards,)
         self._block_shards, self._seed = sampling.shuffle_block_shards, seed
@@ -86,7 +88,7 @@ class Batches(Dataset[Batch | DatacompError]):
     def __init__(self, stream: Stream, scale: Scale, seed: int, *, rank: int, rank_batch_samples: int) -> None:
         self._stream, self._scale, self._seed = stream, scale, seed
         self._rank, self._rank_batch_samples = rank, rank_batch_samples
-        self._shards: OrderedDict[int, tuple[tars.TarReader, list[tars.Sample]]] = OrderedDict()
+        self._opened: OrderedDict[int, OpenShard] = OrderedDict()
 
     def __getitem__(self, step: int) -> Batch | DatacompError:
         try:
@@ -100,33 +102,20 @@ class Batches(Dataset[Batch | DatacompError]):
         pixels, captions = [], []
         with torch.random.fork_rng(devices=[]):
             for position, (shard, sample) in enumerate(self._stream.places(first, first + self._rank_batch_samples), start=first):
-                picture, caption = self._read(int(shard), int(sample))
+                picture, caption = self._open(int(shard)).pair(int(sample))
                 torch.manual_seed(int(draws.bits(self._seed, "crop", position) >> np.uint64(1)))  # the crop belongs to the place in the stream
                 pixels.append(crop(picture))
                 captions.append(caption)
         tokens = build.Tokenizer(self._scale.tokens, self._scale.model.text.context_length)(captions)
         return Batch(step, torch.from_numpy(np.stack(pixels)), tokens)
 
-    def _read(self, shard: int, sample: int) -> tuple[Any, str]:
-        reader, samples = self._open(shard)
-        found = samples[sample]
-        image = found.image()
-        if image is None or "txt" not in found.members:
-            raise TarError(f"{reader.path}: sample {found.key!r} lacks its picture or its caption", repair="reshard again")
-        try:
-            return embed.decode(reader.read(image)), reader.read(found.members["txt"]).decode("utf-8", "replace")
-        except TarError as error:
-            raise TarError(f"{reader.path}: sample {found.key!r}: {error.what}", repair="remove it from the list, or download the pool's shard again") from None
-
-    def _open(self, shard: int) -> tuple[tars.TarReader, list[tars.Sample]]:
-        if shard in self._shards:
-            self._shards.move_to_end(shard)
-            return self._shards[shard]
-        path = self._stream.tars[shard]
-        self._shards[shard] = tars.TarReader(path), tars.index(path)
-        if len(self._shards) > _OPEN_SHARDS:
-            self._shards.popitem(last=False)[1][0].close()
-        return self._shards[shard]
+    def _open(self, shard: int) -> OpenShard:
+        if shard not in self._opened:
+            self._opened[shard] = opened(self._stream.shards[shard])
+            if len(self._opened) > _OPEN_SHARDS:
+                self._opened.popitem(last=False)
+        self._opened.move_to_end(shard)
+        return self._opened[shard]
 
 
 def load(batches: Batches, steps: range, *, workers: int) -> Iterator[Batch]:

@@ -8,7 +8,7 @@ import datacomp
 from datacomp import digest, files, progress
 from datacomp.artifacts import run as runs
 from datacomp.artifacts.run import Code, Inputs, Run, RunRecord, Source
-from datacomp.artifacts.shards import ShardSet
+from datacomp.artifacts.shards import NOT_HERE, ShardSet
 from datacomp.declared.scale import Scale
 from datacomp.errors import StageError
 from datacomp.launch import local
@@ -38,7 +38,8 @@ def train(
     if not shards or len(weights) != len(shards) or min(weights) <= 0:
         raise StageError(f"{len(weights)} weights came for {len(shards)} sources: {weights}", allowed="one positive weight a source")
     for shard_set in shards:
-        if (found := shard_set.record.shard_samples) != (drawn := scale.sampling.shard_samples):
+        found, drawn = shard_set.record.shard_samples, scale.sampling.shard_samples
+        if found != drawn and shard_set.record.form != NOT_HERE:
             raise StageError(
                 f"{shard_set.path} has shards of {found:,} samples, scale {scale.name} draws shards of {drawn:,}",
                 repair=f"reshard again with --scale {scale.name}",
@@ -79,7 +80,7 @@ def _hardware(device: str | None, threads: int | None, workers: int | None) -> _
 def _train(scale: Scale, shards: tuple[ShardSet, ...], weights: tuple[float, ...], out: Path, seed: int, hardware: _Hardware) -> None:
     local.set_threads(hardware.threads)
     batch_samples = budget.rank_batch_samples(scale.budget, 1)
-    sources = tuple(data.Drawable(s.tars(), tuple(shard.samples for shard in s.record.shards), w) for s, w in zip(shards, weights, strict=True))
+    sources = tuple(data.Drawable(s.places, tuple(shard.pairs for shard in s.record.shards), w) for s, w in zip(shards, weights, strict=True))
     trainer = loop.Trainer(scale, seed, hardware.device)
     start = checkpoint.resume(out, trainer.network, trainer.optimizer, budget.checkpoint_steps(scale.budget))
     batches = data.Batches(data.Stream(sources, scale.sampling, seed), scale, seed, rank=0, rank_batch_samples=batch_samples)

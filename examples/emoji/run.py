@@ -31,7 +31,7 @@ from datacomp.network import choose
 from datacomp.network.embed import Embedder
 from datacomp.pipelines import miniature
 from datacomp.pool.build import build
-from datacomp.reshard.run import reshard
+from datacomp.reshard.run import Form, reshard
 from datacomp.train.run import train
 
 FRACTION = 0.5  # chosen beforehand: a little less than the share of right captions
@@ -52,7 +52,7 @@ class Chain(NamedTuple):
 
     def run_of(self, name: str, pool: Pool, listed: Subset) -> Run:
         """`datacomp reshard` and `datacomp train`."""
-        shards = reshard(pool, listed, self.out / "training shards" / name, shard_samples=self.scale.sampling.shard_samples)
+        shards = reshard(pool, listed, self.out / "training shards" / name, Form(self.scale.sampling.shard_samples))
         return train(self.scale, (shards,), self.out / "runs" / name)
 
 
@@ -129,7 +129,7 @@ def judge_scores(shipped: Pool, ours: Pool, truth: pl.DataFrame) -> str:
         ("own, trained on the raw pool", ours, B32),
         ("own, trained on the clean set", ours, L14),
     ):
-        scored = pl.concat([block.columns for block in pools.blocks(pool, (column,))]).join(truth, on="uid", how="inner", validate="1:1")
+        scored = pl.concat([block.columns for block in pools.blocks(pool, ("uid", column))]).join(truth, on="uid", how="inner", validate="1:1")
         parts = (scored, scored.filter(~pl.col("is_unseen")), scored.filter("is_unseen"))
         rows.append([name, *(f"{_area(part, column):.3f}" for part in parts)])
     return table("A right caption scores higher than a wrong one", ["scorer", "all emoji", "in the clean set", "unseen there"], rows)

@@ -25,14 +25,14 @@ class DomainCap:
     name = "domain_cap"
 
     def __init__(self, score: str, samples: int) -> None:
-        self.columns = ("url", score)  # what `score` reads of the metadata, besides the uid
+        self.columns = ("url", score)  # what `score` reads of the metadata
         self.samples = samples
         self.blocked = BLOCKED.read_text().split()
 
     def score(self, block: Block) -> Scores:
         """For each row: a hash of its domain, its score, and whether the domain is blocked."""
         domain = block.columns["url"].str.extract(DOMAIN).str.to_lowercase().fill_null("")
-        answer = np.zeros(len(block.uids), ANSWER)
+        answer = np.zeros(len(block), ANSWER)
         answer["domain"] = [int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little") for name in domain]
         answer["score"] = np.nan_to_num(block.numbers(self.columns[1]), nan=-np.inf)
         answer["blocked"] = domain.is_in(self.blocked).to_numpy()
