@@ -4,7 +4,6 @@ A stage is a `datacomp` command and the folder that it writes. What it leaves be
 same bytes as an undisturbed run, or says in one line why it cannot.
 """
 
-import hashlib
 import os
 import random
 import shutil
@@ -14,6 +13,8 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
+
+from folders import content
 
 SMALL_DISK_BYTES = 1 << 20
 
@@ -29,15 +30,6 @@ def run(arguments):
     process = start(arguments)
     out, err = process.communicate()
     return process.returncode, out + err
-
-
-def content(folder):
-    """The digest of every file of a folder but for locks, by name."""
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != ".lock"
-    }
 
 
 def kill_often(arguments, out, record, *, kills, seed=0):

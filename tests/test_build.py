@@ -15,6 +15,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from folders import content
 from PIL import Image
 from safetensors.torch import save_file
 from typer.testing import CliRunner
@@ -83,10 +84,6 @@ def one(tmp_path, members, networks=()):
     return build(tmp_path / "in", tmp_path / "out", networks=networks, workers=1)
 
 
-def bytes_below(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
-
-
 def members(path):
     with tarfile.open(path) as tar:
         return {info.name: tar.extractfile(info).read() for info in tar}
@@ -136,9 +133,9 @@ def test_the_record_says_where_everything_comes_from(built, references):
 
 def test_pictures_and_captions_are_copied_unchanged_and_the_originals_stay(tmp_path):
     folder = plain(tmp_path / "in", tars=1)
-    before = bytes_below(folder)
+    before = content(folder)
     made = build(folder, tmp_path / "out", networks=(), workers=1)
-    assert bytes_below(folder) == before
+    assert content(folder) == before
     source, copied = members(folder / "mine-0.tar"), members(made.tars()[0])
     for number in range(5):
         key = f"00000000{number:06d}"
@@ -312,7 +309,7 @@ def test_where_nothing_is_left_there_is_no_pool(tmp_path):
 
 def test_a_pool_does_not_depend_on_the_number_of_processes(tmp_path, built, references):
     build(built.path.parent / "in", tmp_path / "out", networks=references, name="mine", workers=2)
-    assert bytes_below(tmp_path / "out") == bytes_below(built.path)
+    assert content(tmp_path / "out") == content(built.path)
 
 
 @pytest.mark.parametrize("publishes", [0, 1, 3, 4, 5, 9, 12, 18, 19])
@@ -323,7 +320,7 @@ def test_a_pool_that_was_stopped_goes_on_to_the_same_bytes(tmp_path, built, refe
     with pytest.raises(PoolError):
         pools.read(tmp_path / "out")
     build(folder, tmp_path / "out", networks=references, name="mine", workers=1)
-    assert bytes_below(tmp_path / "out") == bytes_below(built.path)
+    assert content(tmp_path / "out") == content(built.path)
 
 
 def test_a_finished_pool_is_not_made_again(tmp_path, built, references, monkeypatch):
@@ -343,12 +340,12 @@ def test_another_pool_does_not_go_into_the_same_folder(tmp_path, built, referenc
 
 def test_a_folder_of_somebody_else_s_and_the_originals_own_are_refused(tmp_path, small_pool):
     plain(tmp_path / "pool" / "shards", tars=1)
-    before = bytes_below(tmp_path)
+    before = content(tmp_path)
     with pytest.raises(PoolError, match="already holds shards"):
         build(tmp_path / "pool" / "shards", tmp_path / "pool", networks=(), workers=1)
     with pytest.raises(PoolError, match="is where the originals are"):
         build(tmp_path / "pool" / "shards", tmp_path / "pool" / "shards", networks=(), workers=1)
-    assert bytes_below(tmp_path) == before
+    assert content(tmp_path) == before
     with pytest.raises(PoolError, match="other tars"):
         build(tmp_path / "pool" / "shards", small_pool.path, networks=(), workers=1)
 
@@ -534,4 +531,4 @@ def test_a_pool_killed_wherever_a_file_appears_ends_with_the_same_bytes(tmp_path
         kills += 1
         assert kills < 10
     assert kills >= 3
-    assert bytes_below(tmp_path / "out") == bytes_below(built.path)
+    assert content(tmp_path / "out") == content(built.path)

@@ -1,6 +1,5 @@
 """A list becomes an entry: the whole chain by the commands of the README, also when it is killed on the way."""
 
-import hashlib
 import itertools
 import json
 import os
@@ -12,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from folders import content
 
 from datacomp.artifacts import pool as pools
 from datacomp.artifacts.entry import Entry
@@ -55,12 +55,6 @@ def chain(folder, out, data, seed=0):
     return ("run", "--scale", "smoke", "--pool", folder / "pool", "--subset", folder / "list.npy", *who, *how, "--out", out)
 
 
-def results_of(out):
-    """Digests of everything that a chain made except clocks, locks and the indexes kept beside tars, which hold the tars' times."""
-    made = (path for path in out.rglob("*") if path.is_file() and path.name not in {".lock", "log.jsonl"} and not path.name.endswith(".index.npz"))
-    return {path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in made}
-
-
 def test_the_chain_ends_in_an_entry_that_its_run_confirms(smoke):
     out = smoke / "undisturbed"
     entry = Entry.read(out / "entry.json")
@@ -82,10 +76,10 @@ def test_the_stages_one_by_one_give_the_same_entry(smoke, data, tmp_path):
 
 
 def test_a_finished_chain_is_not_run_again(smoke, data):
-    before = results_of(smoke / "undisturbed")
+    before = content(smoke / "undisturbed")
     done = datacomp(*chain(smoke, smoke / "undisturbed", data), moment=("step", 0))
     assert done.returncode == 0
-    assert results_of(smoke / "undisturbed") == before
+    assert content(smoke / "undisturbed") == before
 
 
 def test_a_dry_run_says_what_is_done_and_what_is_not(smoke, data, tmp_path):
@@ -102,7 +96,7 @@ def test_a_killed_chain_ends_with_the_same_entry(smoke, data, tmp_path, moment):
     assert datacomp(*chain(smoke, tmp_path / "out", data), moment=moment).returncode == -signal.SIGKILL
     assert not (tmp_path / "out" / "entry.json").exists()
     assert datacomp(*chain(smoke, tmp_path / "out", data)).returncode == 0
-    assert results_of(tmp_path / "out") == results_of(smoke / "undisturbed")
+    assert content(tmp_path / "out") == content(smoke / "undisturbed")
 
 
 def test_a_board_refuses_what_is_for_tests_only(smoke, tmp_path):
@@ -117,7 +111,7 @@ def test_a_board_refuses_what_is_for_tests_only(smoke, tmp_path):
 def test_two_runs_of_one_seed_are_equal_byte_for_byte_and_another_seed_is_not(smoke, data, tmp_path):
     for name, seed in (("again", 0), ("other", 1)):
         datacomp(*chain(smoke, tmp_path / name, data, seed))
-    assert results_of(tmp_path / "again") == results_of(smoke / "undisturbed")
+    assert content(tmp_path / "again") == content(smoke / "undisturbed")
     entries = [Entry.read(out / "entry.json") for out in (tmp_path / "other", smoke / "undisturbed")]
     assert entries[0].runs[0].weights_sha256 != entries[1].runs[0].weights_sha256
     assert entries[0].aggregates != entries[1].aggregates
@@ -133,7 +127,7 @@ def test_a_chain_killed_wherever_a_file_appears_ends_with_the_same_entry(smoke, 
         kills += 1
         assert kills < 60
     assert kills >= 8
-    assert results_of(tmp_path / "out") == results_of(smoke / "undisturbed")
+    assert content(tmp_path / "out") == content(smoke / "undisturbed")
 
 
 @pytest.mark.slow
@@ -141,7 +135,7 @@ def test_a_chain_killed_wherever_a_file_appears_ends_with_the_same_entry(smoke, 
 def test_a_chain_killed_inside_a_computation_ends_with_the_same_entry(smoke, data, tmp_path, moment):
     assert datacomp(*chain(smoke, tmp_path / "out", data), moment=moment).returncode == -signal.SIGKILL
     assert datacomp(*chain(smoke, tmp_path / "out", data)).returncode == 0
-    assert results_of(tmp_path / "out") == results_of(smoke / "undisturbed")
+    assert content(tmp_path / "out") == content(smoke / "undisturbed")
 
 
 @pytest.mark.slow
@@ -149,7 +143,7 @@ def test_a_chain_killed_inside_a_computation_ends_with_the_same_entry(smoke, dat
 def test_a_killed_pool_goes_on_to_the_same_bytes(smoke, tmp_path, moment):
     assert datacomp("pool", "make", "smoke", "--out", tmp_path / "pool", moment=moment).returncode == -signal.SIGKILL
     datacomp("pool", "make", "smoke", "--out", tmp_path / "pool")
-    assert results_of(tmp_path / "pool") == results_of(smoke / "pool")
+    assert content(tmp_path / "pool") == content(smoke / "pool")
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import tarfile
 import numpy as np
 import polars as pl
 import pytest
+from folders import content
 from PIL import Image
 
 from datacomp import files, tables, uids
@@ -31,10 +32,6 @@ COLUMNS = {
 def unscored(name="nano"):
     spec = declared.load(name)
     return spec.model_copy(update={"origin": spec.origin.model_copy(update={"references": ()})})
-
-
-def bytes_below(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
 
 
 def test_the_metadata_has_commonpool_s_columns_and_features(small_pool):
@@ -100,14 +97,14 @@ def test_a_pool_that_was_stopped_goes_on_to_the_same_bytes(tmp_path, monkeypatch
     with pytest.raises(PoolError, match="a pool that is not finished"):  # and not a smaller pool of somebody else's
         pools.read(tmp_path / "stopped")
     synthetic.make(unscored(), tmp_path / "stopped", samples=60, workers=1)
-    assert bytes_below(tmp_path / "stopped") == bytes_below(tmp_path / "whole")
+    assert content(tmp_path / "stopped") == content(tmp_path / "whole")
 
 
 def test_a_pool_does_not_depend_on_the_number_of_processes(tmp_path, monkeypatch):
     for workers in (1, 2):
         monkeypatch.setattr(synthetic, "FILE_SAMPLES", 40)
         synthetic.make(declared.load("nano"), tmp_path / str(workers), samples=80, workers=workers)
-    assert bytes_below(tmp_path / "1") == bytes_below(tmp_path / "2")
+    assert content(tmp_path / "1") == content(tmp_path / "2")
 
 
 def test_a_folder_with_another_pool_is_refused(small_pool):
