@@ -85,6 +85,11 @@ def test_a_member_that_claims_more_than_the_file_holds_is_refused(tmp_path):
         tars.index(tmp_path / "a.tar")
 
 
+def test_many_headers_at_once_are_those_made_one_by_one():
+    names, sizes = ["a.jpg", f"{'0' * 32}-12.json", "x" * 96 + ".txt"], [0, 8**11 - 1, 79_123]
+    assert tars.headers([name.encode() for name in names], sizes).tobytes() == b"".join(map(tars.header, names, sizes))
+
+
 def test_a_pax_header_of_length_zero_ends(tmp_path):
     header = tarfile.TarInfo("x")
     header.type, header.size = tarfile.XHDTYPE, 8

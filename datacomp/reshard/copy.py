@@ -4,6 +4,7 @@ Threads read and rename pieces of a shard while others write: both spend their t
 """
 
 import hashlib
+import itertools
 import os
 import struct
 import threading
@@ -29,7 +30,6 @@ _PIECE_SAMPLES = 1 << 12
 _OPEN_TARS = 256
 _HEADER = struct.Struct("100s24x12s")  # name and size
 _ZEROS = bytes(BLOCK_BYTES)
-_CHANGED = "it changed since it was indexed: start the command again when nothing writes to the pool"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +133,12 @@ def _copy(source: Source, rows: Planned, descriptor: int, offset: int) -> bytes:
     if length > len(getattr(_buffers, "data", b"")):
         _buffers.data = memoryview(bytearray(max(length, _PIECE_BYTES)))
     buffer = _buffers.data[:length]
-    digests = []
-    end = 0
-    for number, start, size, name in zip(rows["tar"].tolist(), rows["start"].tolist(), rows["bytes"].tolist(), _names(rows), strict=True):
-        sample, end = buffer[end : end + size], end + size
+    ends = np.cumsum(rows["bytes"]).tolist()
+    samples = [buffer[start:end] for start, end in itertools.pairwise([0, *ends])]
+    for sample, number, start in zip(samples, rows["tar"].tolist(), rows["start"].tolist(), strict=True):
         source.reader(number).read_into(sample, start)
-        _rename(sample, name, source.paths[number])
-        digests.append(xxhash.xxh3_128_digest(sample))
-    return _write(descriptor, buffer, offset, b"".join(digests))
+    _rename(buffer, ends, rows, source.paths)
+    return _write(descriptor, buffer, offset, b"".join(map(xxhash.xxh3_128_digest, samples)))
 
 
 def _rebuilt(source: Source, rows: Planned) -> list[bytes]:
@@ -165,20 +163,29 @@ def _names(rows: Planned) -> list[str]:
     return [f"{uid}-{copy}" for uid, copy in zip(uids.text(shards.uids_of(rows)), rows["copy"].tolist(), strict=True)]
 
 
-def _rename(sample: memoryview, name: str, path: Path) -> None:
-    """Write new headers over those of a sample's bytes, and zeros over what pads its members."""
+def _rename(piece: memoryview, ends: list[int], rows: Planned, paths: tuple[Path, ...]) -> None:
+    """Write new headers over those of samples, which end at `ends`, and zeros over what pads their members."""
+    blocks: list[int] = []
+    names: list[bytes] = []
+    sizes: list[int] = []
     place = 0
-    try:
-        while place < len(sample):
-            old, digits = _HEADER.unpack_from(sample, place)
-            size = int(digits.strip(b" \0") or b"0", 8)
-            extension = tars.split_name(old.partition(b"\0")[0].decode())[1]
-            sample[place : place + BLOCK_BYTES] = tars.header(f"{name}.{extension}", size)
-            end = place + BLOCK_BYTES + size
-            place = end + -size % BLOCK_BYTES
-            sample[end:place] = _ZEROS[: place - end]
-    except (ValueError, struct.error):
-        raise TarError(f"{path}: no sample where its index says there is one", repair=_CHANGED) from None
+    for name, end, number in zip(_names(rows), ends, rows["tar"].tolist(), strict=True):
+        stem = f"{name}.".encode()
+        try:
+            while place < end:
+                old, digits = _HEADER.unpack_from(piece, place)
+                size = int(digits.strip(b" \0") or b"0", 8)
+                blocks.append(place // BLOCK_BYTES)
+                names.append(stem + tars.split_name(old.partition(b"\0")[0].decode())[1].encode())
+                sizes.append(size)
+                body_end = place + BLOCK_BYTES + size
+                place = body_end + -size % BLOCK_BYTES
+                piece[body_end:place] = _ZEROS[: place - body_end]
+        except (ValueError, struct.error):
+            place = -1
+        if place != end:
+            raise TarError(f"{paths[number]}: no sample where its index says there is one", repair="start again when nothing writes to the pool")
+    np.frombuffer(piece, np.uint8).reshape(-1, BLOCK_BYTES)[blocks] = tars.headers(names, sizes)
 
 
 def content_sha256(path: Path) -> str:
