@@ -137,7 +137,7 @@ def _members(reader: "Reader") -> Iterator[tuple[int, Member]]:
                 ended = True
         except TarError as found:
             error = found
-        broken = first_broken([block for block, *_ in batch])
+        broken = first_broken(np.frombuffer(b"".join(block for block, *_ in batch), np.uint8).reshape(-1, BLOCK_BYTES))
         yield from ((first, member) for _, _, first, member in batch[:broken] if member is not None)
         if broken < len(batch):
             raise _broken(path, batch[broken][1])
@@ -192,14 +192,13 @@ def _size(block: bytes, path: Path, offset: int) -> int:
         raise _broken(path, offset) from None
 
 
-def first_broken(blocks: list[bytes]) -> int:
-    """The place of the first header whose checksum does not hold, or their number."""
-    table = np.frombuffer(b"".join(blocks), np.uint8).reshape(len(blocks), BLOCK_BYTES)
+def first_broken(table: np.ndarray[Any, np.dtype[np.uint8]]) -> int:
+    """The row of the first header of a table of shape (N, 512) whose checksum does not hold, or N."""
     fields = table[:, 148:156]
     sums = table.sum(axis=1, dtype=np.int64) - fields.sum(axis=1, dtype=np.int64) + 8 * ord(" ")
     stated = (fields[:, :6].astype(np.int64) - ord("0")) @ (1 << np.arange(15, -1, -3))  # as nearly every writer states it
     doubtful = np.flatnonzero((stated != sums) | ((fields[:, :6] | 7) != ord("7")).any(axis=1))
-    return next((place for place in doubtful.tolist() if not _states(blocks[place][148:156], int(sums[place]))), len(blocks))
+    return next((place for place in doubtful.tolist() if not _states(fields[place].tobytes(), int(sums[place]))), len(table))
 
 
 def _states(field: bytes, total: int) -> bool:

@@ -26,8 +26,10 @@ ROW = np.dtype(
         ("plain", "?"),  # whether there is nothing but one header a member, so that names can be replaced in their place
     ]
 )
+_JSON = re.compile(rb"\.json\0", re.IGNORECASE)
 _UID = re.compile(rb'"uid"\s*:\s*"([0-9a-f]{32})"')
 _MAX_JSON_BYTES = 1 << 20
+_AHEAD_BYTES = 1 << 12
 _USUAL_MEMBERS, _USUAL_EXTENSION = 1 << 16, 8
 _CODES = np.array([*tars.IMAGE_EXTENSIONS, "txt", "json"], "S8").view("<u8")  # extensions as numbers
 _MAX_EXTENSION = 50  # characters of a name `uid-copy.extension` for which a plain header has room
@@ -101,7 +103,7 @@ def _make(path: Path) -> TarIndex:
         try:
             for sample in tars.samples(reader):
                 member = sample.members.get("json")
-                uid = _uid(reader, member.offset, member.bytes) if member else ""
+                uid = _uid(reader.read(member)) if member and member.bytes <= _MAX_JSON_BYTES else ""
                 found.append((uid, sample.start, sample.end - sample.start, sample.is_pair(), _plain(sample)))
         except TarError as error:
             if not found:
@@ -132,15 +134,14 @@ def _usual_rows(reader: TarReader) -> Rows | None:
     headers = _usual_headers(reader)
     if headers is None:
         return None
-    blocks, offsets, sizes = headers
-    table = np.frombuffer(b"".join(blocks), np.uint8).reshape(-1, BLOCK_BYTES)
+    table, offsets, sizes, stated_uids = headers
     names = table[:, :100]
     dots, ends = (names == ord(".")).argmax(axis=1), (names == 0).argmax(axis=1)
     usual = (
         np.isin(table[:, 156], (0, ord("0"))) & (table[:, 345] == 0) & (names < 128).all(axis=1) & (names != ord("/")).all(axis=1)
         & (dots > 0) & (ends > dots + 1) & (ends <= dots + 1 + _USUAL_EXTENSION) & (np.count_nonzero(names, axis=1) == ends) & (names[:, 0] != ord("_"))
     )  # fmt: skip
-    if not usual.all() or tars.first_broken(blocks) < len(blocks):
+    if not usual.all() or tars.first_broken(table) < len(table):
         return None
     extensions = np.take_along_axis(names, dots[:, None] + 1 + np.arange(_USUAL_EXTENSION), axis=1)
     extensions = np.where((extensions >= ord("A")) & (extensions <= ord("Z")), extensions + 32, extensions)
@@ -156,40 +157,51 @@ def _usual_rows(reader: TarReader) -> Rows | None:
     paired = np.logical_or.reduceat(pictures, firsts) & np.logical_or.reduceat(captions, firsts)
     stated = [""] * len(firsts)
     for row in np.flatnonzero(codes == _CODES[-1]).tolist():
-        stated[sample_of[row]] = _uid(reader, offsets[row] + BLOCK_BYTES, sizes[row])
+        stated[sample_of[row]] = stated_uids[row]
     start = np.array(offsets)[firsts]
     end = np.r_[start[1:], offsets[-1] + BLOCK_BYTES + tars.padded(sizes[-1])]
     return _rows(reader.path, stated, start, end - start, paired, plain=True)
 
 
-def _usual_headers(reader: TarReader) -> tuple[list[bytes], list[int], list[int]] | None:
-    """Header, offset and size of each member, if the tar has some, though not very many, ends as it should and states sizes in plain octal digits."""
-    blocks: list[bytes] = []
+def _usual_headers(reader: TarReader) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], list[int], list[int], list[str]] | None:
+    """Header, offset and size of each member, and the uid that it states if it is a json.
+
+    None unless the tar has members, though not very many, ends as it should and states sizes in plain octal digits. What follows a header is
+    read with it: captions and jsons are small, so that a sample is mostly one read.
+    """
+    blocks = bytearray()
     offsets: list[int] = []
     sizes: list[int] = []
-    offset = 0
-    while len(blocks) < _USUAL_MEMBERS:
-        block = reader.read_at(offset, BLOCK_BYTES)
+    stated: list[str] = []
+    offset, read, ahead = 0, 0, b""  # `ahead` are the bytes from `read` on
+    while len(offsets) < _USUAL_MEMBERS:
+        start = offset - read
+        if start + BLOCK_BYTES > len(ahead):
+            start, read, ahead = 0, offset, reader.read_at(offset, _AHEAD_BYTES)
+        block = ahead[start : start + BLOCK_BYTES]
         if len(block) < BLOCK_BYTES:
             return None
         if not block[0]:
-            return (blocks, offsets, sizes) if blocks and not block.strip(b"\0") else None
+            return (np.frombuffer(blocks, np.uint8).reshape(-1, BLOCK_BYTES), offsets, sizes, stated) if blocks and not block.strip(b"\0") else None
         digits = block[124:135]
         if not digits.isdigit() or b"8" in digits or b"9" in digits:
             return None
         size = int(digits, 8)
-        blocks.append(block)
+        blocks += block
         offsets.append(offset)
         sizes.append(size)
+        body = start + BLOCK_BYTES
+        if size <= _MAX_JSON_BYTES and _JSON.search(block, 0, 100):
+            is_read = body + size <= len(ahead)
+            stated.append(_uid(ahead[body : body + size] if is_read else reader.read_at(offset + BLOCK_BYTES, size)))
+        else:
+            stated.append("")
         offset += BLOCK_BYTES + size + -size % BLOCK_BYTES
     return None
 
 
-def _uid(reader: TarReader, offset: int, size: int) -> str:
+def _uid(about: bytes) -> str:
     """The uid that a sample's json states, found without parsing the json where it can only be one."""
-    if size > _MAX_JSON_BYTES:
-        return ""
-    about = reader.read_at(offset, size)
     match = _UID.search(about)
     if match is None or _UID.search(about, match.end()) is not None:
         return _parsed_uid(about)
