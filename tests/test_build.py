@@ -31,7 +31,7 @@ from datacomp.pool import pairs
 from datacomp.pool.build import build, plan
 from datacomp.pool.pairs import Reason
 from datacomp.reshard.run import Form, reshard
-from datacomp.train.run import train
+from datacomp.train.run import Hardware, train
 
 TESTS = Path(__file__).parent
 GIVEN = "0123456789abcdef" * 2
@@ -388,7 +388,7 @@ def test_the_whole_chain_runs_on_one_s_own_pictures(tmp_path, references, tiny_s
         listed = apply(name, options, made, tmp_path / f"{name}.npy")
         shards = reshard(made, listed, tmp_path / name, Form(tiny_scale.sampling.shard_samples))
         assert (shards.record.pool, shards.record.missing_samples) == ("own", {})
-    assert train(tiny_scale, (shards,), tmp_path / "run", workers=0).record.inputs.sources[0].pool == "own"
+    assert train(tiny_scale, (shards,), tmp_path / "run", hardware=Hardware(workers=0)).record.inputs.sources[0].pool == "own"
 
 
 # Networks
@@ -425,7 +425,7 @@ def test_a_network_that_is_none_is_refused_at_once(wishes, said):
 
 def test_a_run_of_one_s_own_is_a_network(tmp_path, small_shards, monkeypatch):
     short = _short(scales.load("smoke"))
-    run = train(short, (small_shards,), tmp_path / "run", workers=0)
+    run = train(short, (small_shards,), tmp_path / "run", hardware=Hardware(workers=0))
     with pytest.raises(StageError, match="trained by another recipe"):
         choose.choose([f"l14={run.path}"])
     with pytest.raises(StageError, match="holds no finished run"):

@@ -21,7 +21,7 @@ from datacomp.network.build import Tokenizer
 from datacomp.network.embed import Embedder
 from datacomp.pipelines import miniature
 from datacomp.pool import synthetic
-from datacomp.train.run import train
+from datacomp.train.run import Hardware, train
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +39,7 @@ def small_suite(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny_run(tiny_scale, small_shards, tmp_path_factory):
-    return train(tiny_scale, (small_shards,), tmp_path_factory.mktemp("runs") / "run", workers=0)
+    return train(tiny_scale, (small_shards,), tmp_path_factory.mktemp("runs") / "run", hardware=Hardware(workers=0))
 
 
 def copied(run, folder):

@@ -15,7 +15,7 @@ from datacomp.declared import scale as scales
 from datacomp.declared import track as tracks
 from datacomp.errors import EntryError, StageError
 from datacomp.train import webdataset
-from datacomp.train.run import train
+from datacomp.train.run import Hardware, train
 
 STATED = {
     "source": [
@@ -77,7 +77,7 @@ def test_a_folder_without_shards_or_pairs_is_refused(tmp_path):
 def trained(mine, small_shards, tiny_scale, tmp_path):
     """A run on two weighted sources."""
     sources = [webdataset.read(f"{mine}=1"), webdataset.read(f"{small_shards.path}=3")]
-    return train(tiny_scale, tuple(source.shards for source in sources), tmp_path / "run", weights=tuple(source.weight for source in sources), workers=0)
+    return train(tiny_scale, tuple(source.shards for source in sources), tmp_path / "run", weights=tuple(source.weight for source in sources), hardware=Hardware(workers=0))
 
 
 def test_a_run_states_its_sources(trained, small_shards):

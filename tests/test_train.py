@@ -17,7 +17,7 @@ from datacomp.declared import scale as scales
 from datacomp.errors import StageError, TarError
 from datacomp.network import build, load
 from datacomp.train import budget, data, loop
-from datacomp.train.run import train
+from datacomp.train.run import Hardware, train
 
 
 def drawable(shards, weight=1.0):
@@ -27,6 +27,10 @@ def drawable(shards, weight=1.0):
 def batches(scale, shards, seed=0, *, rank=0, world_size=1):
     stream = data.Stream((drawable(shards),), scale.sampling, seed)
     return data.Batches(stream, scale, seed, rank=rank, rank_batch_samples=budget.rank_batch_samples(scale.budget, world_size))
+
+
+def batch(scale, shards, step, **how):
+    return next(data.load(batches(scale, shards, **how), range(step, step + 1), workers=0))
 
 
 def bytes_of(run):
@@ -49,7 +53,7 @@ def test_checkpoints_are_evenly_spaced_and_end_with_the_last_step():
 
 def test_an_uneven_division_of_the_batch_is_refused_with_the_even_ones():
     assert budget.rank_batch_samples(scales.load("small").budget, 64) == 64
-    with pytest.raises(StageError, match=r"48 processes.*Allowed: 1, 2, 4, 8, 16, 32, 64, 128"):
+    with pytest.raises(StageError, match=r"48 processes.*Allowed: processes times parts: 1, 2, 4, 8, 16, 32, 64, 128"):
         budget.rank_batch_samples(scales.load("small").budget, 48)
 
 
@@ -97,8 +101,8 @@ def test_batch_k_does_not_depend_on_loader_workers(tiny_scale, small_shards):
 
 
 def test_ranks_read_slices_of_the_same_batch(tiny_scale, small_shards):
-    whole = batches(tiny_scale, small_shards)[2]
-    parts = [batches(tiny_scale, small_shards, rank=rank, world_size=4)[2] for rank in range(4)]
+    whole = batch(tiny_scale, small_shards, 2)
+    parts = [batch(tiny_scale, small_shards, 2, rank=rank, world_size=4) for rank in range(4)]
     assert torch.equal(torch.cat([part.pixels for part in parts]), whole.pixels)
     assert torch.equal(torch.cat([part.tokens for part in parts]), whole.tokens)
 
@@ -112,7 +116,7 @@ def test_reading_a_batch_leaves_torch_s_random_state_alone(tiny_scale, small_sha
 
 
 def test_another_seed_draws_other_batches(tiny_scale, small_shards):
-    assert not torch.equal(batches(tiny_scale, small_shards, 0)[0].tokens, batches(tiny_scale, small_shards, 1)[0].tokens)
+    assert not torch.equal(*(batch(tiny_scale, small_shards, 0, seed=seed).tokens for seed in (0, 1)))
 
 
 def test_the_stream_is_the_same_wherever_one_starts_reading(tiny_scale, small_shards):
@@ -142,7 +146,7 @@ def test_each_sample_of_a_source_is_equally_likely(tiny_scale):
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tiny_scale, small_shards, tmp_path):
     made = [
-        train(tiny_scale, (small_shards,), tmp_path / name, seed=seed, threads=1, workers=workers)
+        train(tiny_scale, (small_shards,), tmp_path / name, seed=seed, hardware=Hardware(threads=1, workers=workers))
         for name, seed, workers in (("a", 0, 0), ("b", 0, 2), ("c", 1, 0))
     ]
     assert bytes_of(made[0].path) == bytes_of(made[1].path)
@@ -153,49 +157,53 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tiny_scale, 
 
 @pytest.mark.parametrize("publishes", [2, 3, 4, 6])
 def test_a_stopped_run_goes_on_to_the_same_bytes(tiny_scale, small_shards, tmp_path, stopped, publishes):
-    whole = train(tiny_scale, (small_shards,), tmp_path / "whole", workers=0)
+    whole = train(tiny_scale, (small_shards,), tmp_path / "whole", hardware=Hardware(workers=0))
     with stopped(publishes):
-        train(tiny_scale, (small_shards,), tmp_path / "stopped", workers=0)
+        train(tiny_scale, (small_shards,), tmp_path / "stopped", hardware=Hardware(workers=0))
     with pytest.raises(StageError, match="no finished run"):
         runs.read(tmp_path / "stopped")
-    assert bytes_of(train(tiny_scale, (small_shards,), tmp_path / "stopped", workers=0).path) == bytes_of(whole.path)
+    assert bytes_of(train(tiny_scale, (small_shards,), tmp_path / "stopped", hardware=Hardware(workers=0)).path) == bytes_of(whole.path)
 
 
 def test_a_finished_run_is_not_trained_again(tiny_scale, small_shards, tmp_path, monkeypatch):
-    first = train(tiny_scale, (small_shards,), tmp_path / "run", workers=0)
+    first = train(tiny_scale, (small_shards,), tmp_path / "run", hardware=Hardware(workers=0))
     monkeypatch.setattr(loop.Trainer, "step", lambda self, batch: pytest.fail("a step was taken"))
-    assert train(tiny_scale, (small_shards,), tmp_path / "run", workers=0).digest == first.digest
+    assert train(tiny_scale, (small_shards,), tmp_path / "run", hardware=Hardware(workers=0)).digest == first.digest
 
 
 def test_a_folder_with_another_run_is_refused(tiny_scale, small_shards, tmp_path):
-    train(tiny_scale, (small_shards,), tmp_path / "run", workers=0)
+    train(tiny_scale, (small_shards,), tmp_path / "run", hardware=Hardware(workers=0))
     with pytest.raises(StageError, match="another seed"):
-        train(tiny_scale, (small_shards,), tmp_path / "run", seed=1, workers=0)
+        train(tiny_scale, (small_shards,), tmp_path / "run", seed=1, hardware=Hardware(workers=0))
 
 
 def test_the_loss_falls_and_the_logit_scale_stays_below_its_limit(tiny_scale, small_shards):
     trainer = loop.Trainer(tiny_scale, 0, "cpu")
-    batch = batches(tiny_scale, small_shards)[0]
+    first = batch(tiny_scale, small_shards, 0)
     with torch.no_grad():
         trainer.network.logit_scale.fill_(10.0)
-    trainer.step(batch)
+    trainer.step(first)
     assert float(trainer.network.logit_scale.detach()) <= math.log(100) + 1e-6
     trainer = loop.Trainer(tiny_scale, 0, "cpu")
-    losses = [trainer.step(batch._replace(step=1)) for _ in range(12)]
+    losses = [trainer.step(first._replace(step=1)) for _ in range(12)]
     assert losses[-1] < losses[0]
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tiny_scale, small_shards, tmp_path, monkeypatch):
     monkeypatch.setattr(loop.Trainer, "step", lambda self, batch: math.nan)
     with pytest.raises(StageError, match="the loss of step 0 is nan"):
-        train(tiny_scale, (small_shards,), tmp_path / "run", workers=0)
+        train(tiny_scale, (small_shards,), tmp_path / "run", hardware=Hardware(workers=0))
     assert not (tmp_path / "run" / "run.json").exists()
 
 
 def test_records_hold_no_clock(tiny_scale, small_shards, tmp_path):
-    run = train(tiny_scale, (small_shards,), tmp_path / "run", workers=0)
+    run = train(tiny_scale, (small_shards,), tmp_path / "run", hardware=Hardware(workers=0))
     assert "time" not in json.dumps(run.record.plain())
-    assert {"step", "loss", "samples_per_s", "time"} <= set(json.loads((run.path / "log.jsonl").read_text().splitlines()[0]))
+    lines = [json.loads(line) for line in (run.path / "log.jsonl").read_text().splitlines()]
+    assert [line.get("event") for line in lines] == ["start", None, None, None, "end"]
+    assert {"step", "loss", "samples_per_s", "time"} <= set(lines[1])
+    assert {"device", "processes", "device_name", "threads"} <= set(lines[0])
+    assert lines[-1]["device_hours"] >= 0
 
 
 def test_shards_of_another_size_than_the_recipe_s_are_refused(small_shards, tmp_path):

@@ -7,6 +7,8 @@ from typing import Literal
 from datacomp import digest
 from datacomp.artifacts.shards import Reachable
 from datacomp.artifacts.subset import SubsetRecord
+from datacomp.declared import scale as scales
+from datacomp.declared.scale import Scale
 from datacomp.errors import StageError
 from datacomp.records import Count, Digest, Line, Record
 
@@ -43,6 +45,17 @@ class Inputs(Record):
     division: Literal["closed", "open"]
     seed: int
     sources: tuple[Source, ...]
+    changes: dict[Line, Line] = {}  # noqa: RUF012 - pydantic copies defaults; to the scale's recipe, in the open division
+
+    def recipe(self) -> Scale:
+        """The recipe that was followed.
+
+        Raises StageError when the scale is no longer what it was.
+        """
+        recipe = scales.changed(scales.load(self.scale), self.changes)
+        if recipe.digest() != self.recipe_sha256:
+            raise StageError(f"the run followed another recipe than today's {self.scale}", repair="use the version of datacomp that trained it")
+        return recipe
 
 
 class Checkpoint(Record):
@@ -64,6 +77,7 @@ class RunRecord(Record):
     packages: dict[Line, Line]
     device: Line
     threads: Count
+    processes: Count = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,15 +27,12 @@ def evaluate(
     from datacomp.artifacts import run as runs
     from datacomp.board import averages
     from datacomp.cli import tables
-    from datacomp.declared import scale as scales
     from datacomp.declared import suite as suites
     from datacomp.evaluate import run as evaluation
     from datacomp.pipelines import miniature
 
     finished, measured = runs.read(run), suites.load(suite)
-    results = evaluation.evaluate(
-        finished, scales.load(finished.record.inputs.scale), measured, miniature.test_data(measured, data), device=device, threads=threads
-    )
+    results = evaluation.evaluate(finished, finished.record.inputs.recipe(), measured, miniature.test_data(measured, data), device=device, threads=threads)
     tables.show_results(measured, results, averages.aggregates(measured, [results.tasks]))
 
 

@@ -7,6 +7,7 @@ import typer
 
 from datacomp import places
 from datacomp.cli.options import AllowMissing, Device, Out, Pool, Scale, Seed, SubsetFile, Threads
+from datacomp.errors import StageError
 
 
 def register(app: typer.Typer) -> None:
@@ -47,15 +48,48 @@ def train(
     ],
     out: Out,
     seed: Seed = 0,
+    division: Annotated[str, typer.Option("--division", help="closed: the frozen recipe; open: with --set, on a board of its own.")] = "closed",
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="Change the recipe in the open division, as optimizer.learning_rate=1e-3.", show_default=False)
+    ] = None,
     device: Device = None,
+    devices: Annotated[int, typer.Option("--devices", min=1, help="Processes of this machine, a GPU each; a launcher's are found by themselves.")] = 1,
     threads: Threads = None,
     workers: Annotated[int | None, typer.Option("--workers", help="Loader processes; the batches do not depend on them.", show_default=False)] = None,
+    accumulate: Annotated[int, typer.Option("--accumulate", min=1, help="Parts of each process's batch, one after another in the GPU's memory.")] = 1,
+    spare_memory: Annotated[bool, typer.Option("--spare-memory", help="Compute activations twice instead of keeping them.")] = False,
+    compiled: Annotated[bool, typer.Option("--compile", help="Compile the model: minutes at the start, faster steps.")] = False,
+    save_every: Annotated[float, typer.Option("--save-every", min=0, help="Minutes between the points from which a killed run goes on.")] = 10.0,
+    allow_corrupt: Annotated[float, typer.Option("--allow-corrupt", help="Share of the samples seen that may be unreadable; others stand in.")] = 0.001,
+    max_days: Annotated[float | None, typer.Option("--max-days", help="Refuse a run that would take longer.", show_default=False)] = None,
+    wandb: Annotated[str, typer.Option("--wandb", help="A project of Weights & Biases to log to as well.", show_default=False)] = "",
 ) -> None:
-    """Train a scale's model by its frozen recipe. Started again, it goes on from the last checkpoint."""
+    """Train a scale's model by its frozen recipe. Started again, it goes on where it was stopped."""
     from datacomp.declared import scale as scales
     from datacomp.train import run, webdataset
 
     recipe = scales.load(scale)
     sources, weights = zip(*map(webdataset.read, shards), strict=True)
-    done = run.train(recipe, sources, out, seed=seed, weights=weights, device=device, threads=threads, workers=workers)
+    done = run.train(
+        recipe,
+        sources,
+        out,
+        seed=seed,
+        changes=_changes(division, changes or []),
+        weights=weights,
+        hardware=run.Hardware(device, devices, threads, workers, accumulate, spare_memory, compiled),
+        keeping=run.Keeping(save_every * 60, allow_corrupt, max_days, wandb),
+    )
     typer.echo(f"{done.record.samples_seen:,} samples seen, weights in {done.weights()}")
+
+
+def _changes(division: str, changes: list[str]) -> dict[str, str]:
+    if division not in ("closed", "open") or (division == "closed") != (not changes):
+        raise StageError(
+            f"--division {division} came with {len(changes)} changes of the recipe",
+            allowed="--division closed, which follows the frozen recipe, or --division open with at least one --set",
+            repair="write --division open --set optimizer.learning_rate=1e-3, or leave out both",
+        )
+    if unclear := [change for change in changes if "=" not in change]:
+        raise StageError(f"--set {unclear[0]} has no value", allowed="PLACE=VALUE, as optimizer.learning_rate=1e-3")
+    return dict(change.split("=", 1) for change in changes)

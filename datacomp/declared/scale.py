@@ -1,12 +1,18 @@
 """A scale: the frozen training recipe, whole. Units are in the names, nothing is left to a library's default."""
 
-from typing import Annotated, Literal, Self
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 
 from datacomp import rooms
 from datacomp.declared import lock
+from datacomp.errors import RecordError
 from datacomp.records import Record
+
+_FIXED = ("name", "status", "summary", "source", "pool", "board", "budget.samples_seen", "sampling.shard_samples")  # no part of how a run computes
 
 Positive = Annotated[int, pydantic.Field(gt=0)]
 Share = Annotated[float, pydantic.Field(ge=0, le=1)]
@@ -105,7 +111,7 @@ class Optimizer(Record):
     weight_decay: float
     no_decay_below_dims: int  # parameters with fewer dimensions are not decayed
     no_decay_names: tuple[str, ...]  # nor are those whose name holds one of these
-    gradient_clipping: Literal["none"]
+    gradient_clipping: Literal["none"] | Annotated[float, pydantic.Field(gt=0)]  # of the norm of all gradients
 
 
 class Loss(Record):
@@ -146,6 +152,43 @@ class Scale(lock.Declared):
 def load(name: str) -> Scale:
     """Read one scale."""
     return lock.read(Scale, rooms.tracks(), "scales", name)
+
+
+def changed(scale: Scale, changes: Mapping[str, str]) -> Scale:
+    """A recipe that differs from a scale's, for the open division: `changes` are TOML values by their place, as optimizer.learning_rate = "1e-3".
+
+    Samples seen follow from steps and batch. Raises RecordError for a place that the recipe does not have, and for a value that does not fit.
+    """
+    if not changes:
+        return scale
+    content = scale.plain()
+    for place, value in changes.items():
+        *groups, name = place.split(".")
+        group = content
+        for part in groups:
+            group = group.get(part, {}) if isinstance(group, dict) else {}
+        if not isinstance(group, dict) or name not in group or place in _FIXED:
+            raise RecordError(f"the recipe has nothing to change at {place!r}", allowed=", ".join(_places(content)))
+        group[name] = _value(place, value)
+    budget = content["budget"]
+    if isinstance(budget["steps"], int) and isinstance(budget["global_batch_samples"], int):
+        budget["samples_seen"] = budget["steps"] * budget["global_batch_samples"]
+    return Scale.parse(json.dumps(content, allow_nan=True), f"scale {scale.name} with {', '.join(f'{place}={value}' for place, value in changes.items())}")
+
+
+def _places(content: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    for name, value in content.items():
+        if isinstance(value, dict):
+            yield from _places(value, f"{above}{name}.")
+        elif f"{above}{name}" not in _FIXED:
+            yield f"{above}{name}"
+
+
+def _value(place: str, text: str) -> object:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        raise RecordError(f"{place}={text} is not a TOML value", allowed='a number, or text in quotes as in precision="float32"') from None
 
 
 def names() -> tuple[str, ...]:

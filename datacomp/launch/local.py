@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import platform
 import sys
 import threading
 from collections import deque
@@ -60,10 +61,11 @@ def _start_worker() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     if "torch" in sys.modules:  # loaded with the main script, before the line above could tell it
         set_threads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Wait for the parent's end and end with it; for a thread of a process that was started here."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
@@ -82,3 +84,10 @@ def device(wanted: str | None = None) -> str:
     import torch
 
     return wanted or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_name(device: str) -> str:
+    """What a device calls itself."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else f"{platform.machine()}, {cores()} cores"

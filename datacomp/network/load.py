@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from datacomp import files
@@ -30,10 +30,16 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
         raise StageError(f"{path} is not a safetensors file: {error}", allowed="safetensors; pickled checkpoints can run code and are never loaded") from None
 
 
-def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Write tensors whole or not at all; equal tensors give equal bytes."""
+def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], notes: dict[str, str] | None = None) -> None:
+    """Write tensors, and notes beside them, whole or not at all; equal ones give equal bytes."""
     with files.whole(path) as temporary:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary)
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary, metadata=notes)
+
+
+def read_notes(path: Path) -> dict[str, str]:
+    """What `write_tensors` noted beside the tensors of a file that can be read."""
+    with safe_open(path, "pt") as file:
+        return dict(file.metadata() or {})
 
 
 def read_published(path: Path) -> dict[str, torch.Tensor]:

@@ -98,8 +98,7 @@ def make_references(out: Path) -> dict[str, Path]:
     shards = reshard(pool, everything, out / "shards", Form(recipe.sampling.shard_samples))
     made = {}
     for prefix, steps in REFERENCE_STEPS.items():
-        budget = recipe.budget.model_copy(update={"steps": steps, "samples_seen": steps * recipe.budget.global_batch_samples})
-        run = train(recipe.model_copy(update={"budget": budget}), (shards,), out / prefix, seed=1, division="open")
+        run = train(recipe, (shards,), out / prefix, seed=1, changes={"budget.steps": str(steps)})
         made[prefix] = out / f"reference_{prefix}.safetensors"
         load.write_tensors(made[prefix], {name: tensor.half() for name, tensor in load.read_tensors(run.weights()).items()})
     return made

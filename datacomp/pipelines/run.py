@@ -16,7 +16,7 @@ from datacomp.evaluate.run import evaluate
 from datacomp.pipelines import miniature
 from datacomp.reshard.run import Form, reshard
 from datacomp.subset.check import check
-from datacomp.train.run import train
+from datacomp.train.run import Hardware, train
 
 ENTRY = "entry.json"
 
@@ -38,7 +38,7 @@ def run(
     """Take one list from a pool to an entry in `out`; one training run for each seed."""
     with files.writing(out):
         sharded = reshard(pools.read(pool), check(subset), out / "shards", Form(scale.sampling.shard_samples), allow_missing=allow_missing)
-        trained = [train(scale, (sharded,), _seed_folder(out, seed), seed=seed, threads=threads) for seed in seeds]
+        trained = [train(scale, (sharded,), _seed_folder(out, seed), seed=seed, hardware=Hardware(threads=threads)) for seed in seeds]
         test_data = miniature.test_data(suite, data)
         for finished in trained:
             evaluate(finished, scale, suite, test_data, threads=threads)

@@ -19,16 +19,17 @@ def checkpoint_steps(budget: Budget) -> tuple[int, ...]:
     return tuple(-(-budget.steps * number // budget.checkpoints) for number in range(1, budget.checkpoints + 1))
 
 
-def rank_batch_samples(budget: Budget, world_size: int) -> int:
-    """How many samples of each global batch one rank reads.
+def rank_batch_samples(budget: Budget, world_size: int, accumulate: int = 1) -> int:
+    """How many samples of each global batch one rank reads; it computes on them in `accumulate` equal parts.
 
-    Raises StageError, with the world sizes that are possible, where the batch cannot be divided evenly.
+    Raises StageError, with the numbers that are possible, where the batch cannot be divided evenly.
     """
-    if budget.global_batch_samples % world_size:
-        possible = [size for size in range(1, 4097) if budget.global_batch_samples % size == 0]
+    if budget.global_batch_samples % (world_size * accumulate):
+        parts = f"{world_size} processes" if accumulate == 1 else f"{world_size} processes of {accumulate} parts each"
+        possible = [number for number in range(1, 4097) if budget.global_batch_samples % number == 0]
         raise StageError(
-            f"a global batch of {budget.global_batch_samples:,} cannot be divided evenly among {world_size} processes",
-            allowed=", ".join(map(str, possible[:40])),
+            f"a global batch of {budget.global_batch_samples:,} cannot be divided evenly among {parts}",
+            allowed=f"processes times parts: {', '.join(map(str, possible[:40]))}",
             repair="start one of these numbers of processes",
         )
     return budget.global_batch_samples // world_size

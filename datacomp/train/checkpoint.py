@@ -1,46 +1,75 @@
-"""Checkpoints: the model's tensors, and until the next one also the optimiser's, so that a killed run goes on from there."""
+"""Checkpoints: the weights that a recipe keeps, and what an interrupted run goes on from.
 
+Weights are artefacts and stay. A resume point holds weights and the optimiser's tensors in one file, which is there whole or not at all; the last few
+are kept until the run has ended. Nothing else is carried from step to step: learning rate, batches and random draws are functions of the step.
+"""
+
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
 from datacomp import digest
-from datacomp.artifacts.run import WEIGHTS, Checkpoint, weights_path
+from datacomp.artifacts.run import Checkpoint, weights_path
+from datacomp.errors import StageError
 from datacomp.network import load
 
-_OPTIMIZER = "optimizer.safetensors"
+_KEPT = 2
+_RESUME = "resume"
+_CORRUPT = "corrupt_samples"
 
 
-def save(run: Path, step: int, network: torch.nn.Module, optimizer: torch.optim.Optimizer | None) -> None:
-    """Write a checkpoint; the model's file comes last and makes it complete. Without an optimiser it is a final one."""
-    folder = weights_path(run, step).parent
-    if optimizer is not None:
-        load.write_tensors(folder / _OPTIMIZER, _optimizer_tensors(network, optimizer))
-    load.write_tensors(folder / WEIGHTS, network.state_dict())
-    for older in (run / "checkpoints").glob(f"*/{_OPTIMIZER}"):
-        if older.parent != folder or optimizer is None:
-            older.unlink()
+class Position(NamedTuple):
+    """How far a run is."""
+
+    step: int = 0  # steps taken
+    corrupt_samples: int = 0  # seen until then
 
 
-def _optimizer_tensors(network: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    named = network.named_parameters()
-    return {f"{name}/{key}": value for name, parameter in named for key, value in optimizer.state[parameter].items()}
+def save_weights(run: Path, step: int, network: torch.nn.Module) -> None:
+    """Write the weights of a checkpoint of the recipe."""
+    load.write_tensors(weights_path(run, step), network.state_dict())
 
 
-def resume(run: Path, network: torch.nn.Module, optimizer: torch.optim.Optimizer, steps: Iterable[int]) -> int:
-    """Load the newest checkpoint that training can go on from; return its step, 0 if there is none."""
-    for step in sorted(steps, reverse=True):
-        path = weights_path(run, step)
-        if path.is_file() and path.with_name(_OPTIMIZER).is_file():
-            load.load_weights(network, path)
-            tensors = load.read_tensors(path.with_name(_OPTIMIZER))
-            for name, parameter in network.named_parameters():
-                prefix = f"{name}/"
-                state = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-                optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in state.items()}
-            return step
-    return 0
+def save(run: Path, position: Position, network: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Write a point to go on from, and remove the oldest."""
+    tensors = {f"model/{name}": tensor for name, tensor in network.state_dict().items()}
+    for name, parameter in network.named_parameters():
+        tensors |= {f"optimizer/{name}/{key}": value for key, value in optimizer.state[parameter].items()}
+    load.write_tensors(run / _RESUME / f"step_{position.step:08d}.safetensors", tensors, {_CORRUPT: str(position.corrupt_samples)})
+    for older in _points(run)[:-_KEPT]:
+        older.unlink()
+
+
+def resume(run: Path, network: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Position:
+    """Load the newest point to go on from, if there is one.
+
+    Raises StageError for a file that is not what `save` writes; a pickle in its place is not read.
+    """
+    if not (points := _points(run)):
+        return Position()
+    path = points[-1]
+    try:
+        tensors = load.read_tensors(path)
+    except StageError as error:
+        raise StageError(error.what, allowed=error.allowed, repair=f"remove {path}, and training goes on from the point before it") from None
+    load.put(network, {name.removeprefix("model/"): tensor for name, tensor in tensors.items() if name.startswith("model/")}, path)
+    for name, parameter in network.named_parameters():
+        prefix = f"optimizer/{name}/"
+        state = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+        optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in state.items()}
+    return Position(int(path.stem.removeprefix("step_")), int(load.read_notes(path)[_CORRUPT]))
+
+
+def forget(run: Path) -> None:
+    """Remove the points to go on from: the run has ended."""
+    shutil.rmtree(run / _RESUME, ignore_errors=True)
+
+
+def _points(run: Path) -> list[Path]:
+    return sorted((run / _RESUME).glob("step_*.safetensors"))
 
 
 def kept(run: Path, steps: Iterable[int], global_batch_samples: int) -> tuple[Checkpoint, ...]:

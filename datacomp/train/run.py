@@ -1,21 +1,50 @@
 """The training stage: shards in, a run out. The recipe is the scale's; only data, seed and hardware are the caller's."""
 
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from importlib import metadata
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import datacomp
 from datacomp import digest, files, progress
 from datacomp.artifacts import run as runs
 from datacomp.artifacts.run import Code, Inputs, Run, RunRecord, Source
 from datacomp.artifacts.shards import NOT_HERE, ShardSet
+from datacomp.declared import scale as scales
 from datacomp.declared.scale import Scale
 from datacomp.errors import StageError
-from datacomp.launch import local
+from datacomp.launch import local, ranks
+from datacomp.launch.ranks import World
 from datacomp.train import budget, checkpoint, data, loop
+from datacomp.train.checkpoint import Position
+from datacomp.train.data import Batch
+from datacomp.train.log import Log
 
 INPUTS = "inputs.json"
 RECORDED_PACKAGES = ("torch", "torchvision", "open_clip_torch", "timm", "numpy", "pillow", "safetensors")
+
+
+class Hardware(NamedTuple):
+    """What a run computes on, and how. Its last bits depend on the device, on threads and processes; on the loader's workers they do not."""
+
+    device: str | None = None  # by default the first GPU there is
+    devices: int = 1  # processes of this machine, each with a device of its own; a launcher's are counted by it
+    threads: int | None = None  # of each process
+    workers: int | None = None  # loader processes of each
+    accumulate: int = 1  # parts of each process's batch, one after another
+    spare_memory: bool = False  # gradient checkpointing
+    compiled: bool = False
+
+
+class Keeping(NamedTuple):
+    """What is kept and said on the way."""
+
+    save_every_s: float = 600.0  # a point to go on from
+    corrupt_share: float = 0.001  # of all samples seen; more samples that cannot be read end the run
+    max_days: float | None = None  # a run that would take longer is refused
+    wandb: str = ""  # project
 
 
 def train(
@@ -24,17 +53,52 @@ def train(
     out: Path,
     *,
     seed: int = 0,
-    division: Literal["closed", "open"] = "closed",
+    changes: Mapping[str, str] | None = None,
     weights: tuple[float, ...] = (),
-    device: str | None = None,
-    threads: int | None = None,
-    workers: int | None = None,
+    hardware: Hardware | None = None,
+    keeping: Keeping | None = None,
 ) -> Run:
-    """Train a scale's model on shards into `out`; a run that was killed goes on from its last checkpoint, a finished one is returned.
+    """Train a scale's model on shards into `out`; a run that was killed goes on where it was, a finished one is returned.
 
-    `weights` are the sources' shares of the samples drawn (1 each by default). Raises StageError where `out` holds another run.
+    `weights` are the sources' shares of the samples drawn (1 each by default). `changes` to the recipe (declared.scale.changed) make it a run of
+    the open division. Raises StageError where `out` holds another run.
     """
+    hardware, keeping = hardware or Hardware(), keeping or Keeping()
+    if hardware.devices > 1 and not ranks.are_started():
+        arguments = {"scale": scale, "shards": shards, "out": out, "seed": seed, "changes": changes, "weights": weights}
+        ranks.run(train, arguments | {"hardware": hardware, "keeping": keeping}, hardware.devices)
+        return runs.read(out)
     weights = weights or (1.0,) * len(shards)
+    _check_sources(scale, shards, weights)
+    recipe = scales.changed(scale, changes or {})
+    inputs = Inputs.of(
+        {
+            "scale": scale.name,
+            "recipe_sha256": recipe.digest(),
+            "division": "open" if changes else "closed",
+            "seed": seed,
+            "sources": tuple(_source(shard_set, weight) for shard_set, weight in zip(shards, weights, strict=True)),
+        }
+        | ({"changes": dict(changes)} if changes else {}),
+        "what a run is a function of",
+    )
+    with ranks.joined(local.device(hardware.device)) as world:
+        hardware = _filled(hardware, world)
+        budget.rank_batch_samples(recipe.budget, world.size, hardware.accumulate)
+        with files.writing(out) if world.is_first else nullcontext():
+            if world.is_first:
+                _claim(out, inputs)
+            world.wait()
+            if not (out / runs.RECORD).is_file():
+                end = _Training(recipe, shards, weights, out, seed, hardware, keeping, world).run()
+                if world.is_first:
+                    _record(recipe, inputs, out, hardware, world, end).write(out / runs.RECORD)
+                    checkpoint.forget(out)
+            world.wait()
+    return runs.read(out)
+
+
+def _check_sources(scale: Scale, shards: tuple[ShardSet, ...], weights: tuple[float, ...]) -> None:
     if not shards or len(weights) != len(shards) or min(weights) <= 0:
         raise StageError(f"{len(weights)} weights came for {len(shards)} sources: {weights}", allowed="one positive weight a source")
     for shard_set in shards:
@@ -44,49 +108,93 @@ def train(
                 f"{shard_set.path} has shards of {found:,} samples, scale {scale.name} draws shards of {drawn:,}",
                 repair=f"reshard again with --scale {scale.name}",
             )
-    inputs = Inputs(
-        scale=scale.name,
-        recipe_sha256=scale.digest(),
-        division=division,
-        seed=seed,
-        sources=tuple(_source(shard_set, weight) for shard_set, weight in zip(shards, weights, strict=True)),
-    )
-    with files.writing(out):
-        _claim(out, inputs)
-        if (out / runs.RECORD).is_file():
-            return runs.read(out)
-        hardware = _hardware(device, threads, workers)
-        _train(scale, shards, weights, out, seed, hardware)
-        _record(scale, inputs, out, hardware).write(out / runs.RECORD)
-    return runs.read(out)
 
 
-class _Hardware(NamedTuple):
-    """What a run computes on: its last bits depend on device and threads, not on the loader's workers."""
-
-    device: str
-    threads: int
-    workers: int
-
-
-def _hardware(device: str | None, threads: int | None, workers: int | None) -> _Hardware:
-    """Fill in what was not said. Loader and computation share the cores: more threads than cores make both slower."""
-    device = local.device(device)
-    if workers is None:
-        workers = 1 if device == "cpu" else min(8, local.cores())
-    return _Hardware(device, threads or local.compute_threads(workers), workers)
+def _filled(hardware: Hardware, world: World) -> Hardware:
+    """Say what was not said. Loader and computation share the cores: more threads than cores make both slower."""
+    on_cpu = world.device == "cpu"
+    here = min(world.size, hardware.devices) if hardware.devices > 1 else 1
+    workers = hardware.workers if hardware.workers is not None else 1 if on_cpu else min(8, max(1, local.cores() // here))
+    return hardware._replace(device=world.device, threads=hardware.threads or max(1, local.compute_threads(workers * here) // here), workers=workers)
 
 
-def _train(scale: Scale, shards: tuple[ShardSet, ...], weights: tuple[float, ...], out: Path, seed: int, hardware: _Hardware) -> None:
-    local.set_threads(hardware.threads)
-    batch_samples = budget.rank_batch_samples(scale.budget, 1)
-    sources = tuple(data.Drawable(s.places, tuple(shard.pairs for shard in s.record.shards), w) for s, w in zip(shards, weights, strict=True))
-    trainer = loop.Trainer(scale, seed, hardware.device)
-    start = checkpoint.resume(out, trainer.network, trainer.optimizer, budget.checkpoint_steps(scale.budget))
-    batches = data.Batches(data.Stream(sources, scale.sampling, seed), scale, seed, rank=0, rank_batch_samples=batch_samples)
-    loaded = data.load(batches, range(start, scale.budget.steps), workers=hardware.workers)
-    seen = scale.budget.global_batch_samples
-    trainer.train(out, progress.show(loaded, total=scale.budget.samples_seen, unit=" samples", title="train", start=start * seen, step=seen))
+class _Training:
+    """A run from its last resume point to its end."""
+
+    def __init__(
+        self, scale: Scale, shards: tuple[ShardSet, ...], weights: tuple[float, ...], out: Path, seed: int, hardware: Hardware, keeping: Keeping, world: World
+    ) -> None:
+        local.set_threads(hardware.threads or 1)
+        self._scale, self._out, self._hardware, self._keeping, self._world = scale, out, hardware, keeping, world
+        self._trainer = loop.Trainer(
+            scale, seed, world.device, world=world, accumulate=hardware.accumulate, spare_memory=hardware.spare_memory, compiled=hardware.compiled
+        )
+        sources = tuple(data.Drawable(s.places, tuple(shard.pairs for shard in s.record.shards), w) for s, w in zip(shards, weights, strict=True))
+        stream = data.Stream(sources, scale.sampling, seed)
+        self._batches = data.Batches(stream, scale, seed, rank=world.rank, rank_batch_samples=budget.rank_batch_samples(scale.budget, world.size))
+
+    def run(self) -> Position:
+        """Take all steps that are left; the last checkpoint is then on the disk."""
+        trainer, steps = self._trainer, self._scale.budget.steps
+        position = checkpoint.resume(self._out, trainer.network, trainer.optimizer)
+        trainer.network.train()
+        saved_s = time.monotonic()
+        with self._log(position.step) if self._world.is_first else nullcontext() as log:
+            for batch in self._shown(position.step):
+                loss, corrupt = self._world.sums(trainer.step(batch), batch.corrupt_samples)
+                loss /= self._world.size
+                loop.check_loss(batch.step, loss)
+                position = Position(batch.step + 1, position.corrupt_samples + int(corrupt))
+                self._check_corrupt(position)
+                if log is None:
+                    continue
+                is_kept = position.step in budget.checkpoint_steps(self._scale.budget)
+                if is_kept or log.is_due():
+                    log.add(position.step, self._values(loss, position))
+                    self._check_days(log.projected_s(steps))
+                if is_kept:  # before the point to go on from: behind it, nobody would write these weights
+                    checkpoint.save_weights(self._out, position.step, trainer.network)
+                if position.step < steps and (is_kept or time.monotonic() - saved_s > self._keeping.save_every_s):
+                    checkpoint.save(self._out, position, trainer.network, trainer.optimizer)
+                    saved_s = time.monotonic()
+        return position
+
+    def _shown(self, start: int) -> Iterator[Batch]:
+        total, seen = self._scale.budget.samples_seen, self._scale.budget.global_batch_samples
+        loaded = data.load(self._batches, range(start, self._scale.budget.steps), workers=self._hardware.workers or 0, device=self._world.device)
+        if not self._world.is_first:
+            return loaded
+        return progress.show(loaded, total=total, unit=" samples", title="train", start=start * seen, step=seen)
+
+    def _log(self, start: int) -> Log:
+        about = self._hardware._asdict() | {"processes": self._world.size, "device_name": local.device_name(self._world.device)}
+        batch_samples = self._scale.budget.global_batch_samples
+        return Log(self._out, start, about, batch_samples=batch_samples, processes=self._world.size, wandb=self._keeping.wandb)
+
+    def _values(self, loss: float, position: Position) -> dict[str, float]:
+        return {
+            "loss": round(loss, 6),
+            "learning_rate": self._trainer.optimizer.param_groups[0]["lr"],
+            "logit_scale": round(float(self._trainer.network.logit_scale.detach().exp()), 4),
+            "corrupt_samples": position.corrupt_samples,
+        }
+
+    def _check_corrupt(self, position: Position) -> None:
+        allowed = self._keeping.corrupt_share * self._scale.budget.samples_seen
+        if position.corrupt_samples > allowed:
+            raise StageError(
+                f"{position.corrupt_samples:,} samples could not be read in {position.step:,} steps",
+                allowed=f"{int(allowed):,} in the whole run, a share of {self._keeping.corrupt_share:g}",
+                repair="datacomp pool check finds broken tars; mend them and reshard, or say how much may be corrupt with --allow-corrupt FRACTION",
+            )
+
+    def _check_days(self, projected_s: float) -> None:
+        if self._keeping.max_days is not None and projected_s > self._keeping.max_days * 86_400:
+            raise StageError(
+                f"the run would take {projected_s / 86_400:.2f} days at this speed",
+                allowed=f"{self._keeping.max_days:g} days",
+                repair="use more or faster devices, or raise --max-days; the same command goes on from the last point that was saved",
+            )
 
 
 def _source(shards: ShardSet, weight: float) -> Source:
@@ -114,14 +222,17 @@ def _claim(out: Path, inputs: Inputs) -> None:
         raise StageError(f"{out} holds a run with another {differs.replace('_', ' ')}", repair="choose another --out, or remove that folder")
 
 
-def _record(scale: Scale, inputs: Inputs, out: Path, hardware: _Hardware) -> RunRecord:
-    return RunRecord(
-        inputs=inputs,
-        samples_seen=scale.budget.samples_seen,
-        corrupt_samples=0,
-        checkpoints=checkpoint.kept(out, budget.checkpoint_steps(scale.budget), scale.budget.global_batch_samples),
-        code=Code(version=datacomp.__version__, sha256=digest.of_code()),
-        packages={name: metadata.version(name) for name in RECORDED_PACKAGES},
-        device=hardware.device,
-        threads=hardware.threads,
-    )
+def _record(recipe: Scale, inputs: Inputs, out: Path, hardware: Hardware, world: World, end: Position) -> RunRecord:
+    fields: dict[str, Any] = {
+        "inputs": inputs,
+        "samples_seen": recipe.budget.samples_seen,
+        "corrupt_samples": end.corrupt_samples,
+        "checkpoints": checkpoint.kept(out, budget.checkpoint_steps(recipe.budget), recipe.budget.global_batch_samples),
+        "code": Code(version=datacomp.__version__, sha256=digest.of_code()),
+        "packages": {name: metadata.version(name) for name in RECORDED_PACKAGES},
+        "device": world.device.partition(":")[0],
+        "threads": hardware.threads,
+    }
+    if world.size > 1:
+        fields["processes"] = world.size
+    return RunRecord.of(fields, "a finished run")
