@@ -21,7 +21,7 @@ test: env lint
 
 # make test-slow                                what takes minutes, a browser or a cluster
 test-slow: env
-	$(BIN)/pytest -q -m "(slow or slurm or browser) and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal --tb=short -m "(slow or slurm or browser) and not gpu"
 
 # make train SCALE=nano POOL=… SUBSET=…         reshard, then train, into build/SCALE
 train: env

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "datacomp"
-GROUND = {"", "bootstrap", "errors", "rooms", "records", "digest", "draws", "files", "places", "progress", "sorting", "tables", "tars", "uids"}
+GROUND = {"", "bootstrap", "errors", "rooms", "records", "digest", "draws", "files", "places", "progress", "sorting", "tables", "tar_blocks", "tars", "uids"}
 RINGS = (
     GROUND,
     {"declared"},

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datacomp import tars
+from datacomp import tar_blocks, tars
 from datacomp.errors import TarError
 
 NAMES = st.lists(st.from_regex(r"[a-zA-Zé_.-][a-z0-9é_./-]{0,150}[a-z0-9]", fullmatch=True), min_size=1, max_size=6, unique=True)
@@ -87,7 +87,7 @@ def test_a_member_that_claims_more_than_the_file_holds_is_refused(tmp_path):
 
 def test_many_headers_at_once_are_those_made_one_by_one():
     names, sizes = ["a.jpg", f"{'0' * 32}-12.json", "x" * 96 + ".txt"], [0, 8**11 - 1, 79_123]
-    assert tars.headers([name.encode() for name in names], sizes).tobytes() == b"".join(map(tars.header, names, sizes))
+    assert tar_blocks.headers([name.encode() for name in names], sizes).tobytes() == b"".join(map(tar_blocks.header, names, sizes))
 
 
 def test_a_pax_header_of_length_zero_ends(tmp_path):
@@ -114,11 +114,11 @@ def test_names_that_climb_are_labels_and_nothing_is_unpacked(tmp_path):
 
 
 def test_a_tar_of_very_many_empty_members_is_refused_in_little_memory(tmp_path):
-    block = tars.header("a", 0)
+    block = tar_blocks.header("a", 0)
     with (tmp_path / "a.tar").open("wb") as file:
         for _ in range(tars.MAX_MEMBERS // 1024 + 1):
             file.write(block * 1024)
-        file.write(tars.end_mark(0))
+        file.write(tar_blocks.end_mark(0))
     code = f"""
 import resource, sys
 from pathlib import Path

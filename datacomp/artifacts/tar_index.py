@@ -12,7 +12,8 @@ import numpy as np
 from datacomp import digest, places, tables, tars, uids
 from datacomp.declared import asset as assets
 from datacomp.errors import PoolError, TarError
-from datacomp.tars import BLOCK_BYTES, Sample, TarReader
+from datacomp.tar_blocks import BLOCK_BYTES, padded
+from datacomp.tars import Sample, TarReader
 from datacomp.uids import UidArray
 
 FORMAT = 1
@@ -159,7 +160,7 @@ def _usual_rows(reader: TarReader) -> Rows | None:
     for row in np.flatnonzero(codes == _CODES[-1]).tolist():
         stated[sample_of[row]] = stated_uids[row]
     start = np.array(offsets)[firsts]
-    end = np.r_[start[1:], offsets[-1] + BLOCK_BYTES + tars.padded(sizes[-1])]
+    end = np.r_[start[1:], offsets[-1] + BLOCK_BYTES + padded(sizes[-1])]
     return _rows(reader.path, stated, start, end - start, paired, plain=True)
 
 

@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
-from datacomp import files, tars, uids
+from datacomp import files, tar_blocks, tars, uids
 from datacomp.artifacts import shards
 from datacomp.artifacts.shards import Planned, Shard
 from datacomp.errors import TarError
 from datacomp.reshard.faces import NO_BOXES, Faces, blurred
-from datacomp.tars import BLOCK_BYTES
+from datacomp.tar_blocks import BLOCK_BYTES
 
 _PIECE_BYTES = 4 << 20
 _PIECE_SAMPLES = 1 << 12
@@ -109,7 +109,7 @@ def write(task: Task) -> Shard:
                 content.update(copying.popleft().result())
         for piece in copying:
             content.update(piece.result())
-        _write(file.fileno(), memoryview(tars.end_mark(length)), length)
+        _write(file.fileno(), memoryview(tar_blocks.end_mark(length)), length)
     return found.model_copy(update={"content_sha256": content.hexdigest()})
 
 
@@ -149,7 +149,7 @@ def _rebuilt(source: Source, rows: Planned) -> list[bytes]:
 def _members(samples: Iterator[dict[str, bytes]], name: str) -> Iterator[bytes]:
     for sample in samples:
         for extension, data in sample.items():
-            yield from (tars.header(f"{name}.{extension}", len(data)), data, bytes(-len(data) % BLOCK_BYTES))
+            yield from (tar_blocks.header(f"{name}.{extension}", len(data)), data, bytes(-len(data) % BLOCK_BYTES))
 
 
 def _write(descriptor: int, data: memoryview, offset: int, digests: bytes = b"") -> bytes:
@@ -185,7 +185,7 @@ def _rename(piece: memoryview, ends: list[int], rows: Planned, paths: tuple[Path
             place = -1
         if place != end:
             raise TarError(f"{paths[number]}: no sample where its index says there is one", repair="start again when nothing writes to the pool")
-    np.frombuffer(piece, np.uint8).reshape(-1, BLOCK_BYTES)[blocks] = tars.headers(names, sizes)
+    np.frombuffer(piece, np.uint8).reshape(-1, BLOCK_BYTES)[blocks] = tar_blocks.headers(names, sizes)
 
 
 def content_sha256(path: Path) -> str:
