@@ -43,8 +43,8 @@ def make_entry() -> MakeEntry:
     return _entry
 
 
-def _entry(method="top 30 %", seeds=(0,), level=0.5, *, subset=None, source=None, track="filtering", scale="nano", **overrides: Any) -> Entry:
-    rules, recipe = tracks.load(track), scales.load(scale)
+def _entry(method="top 30 %", seeds=(0,), level=0.5, *, subset=None, source=None, track="filtering", scale="nano", changes=None, **overrides: Any) -> Entry:
+    rules, recipe = tracks.load(track), scales.changed(scales.load(scale), changes or {})
     suite = suites.load("nano")
     trained_on = _source(pools.load(recipe.pool), subset or {}, source or {})
     runs = tuple(_run(seed, suite, level, trained_on, recipe.budget.samples_seen) for seed in seeds)
@@ -58,7 +58,7 @@ def _entry(method="top 30 %", seeds=(0,), level=0.5, *, subset=None, source=None
             "suite": suite.spec.name,
             "suite_version": suite.spec.version,
             "suite_sha256": suite.digest(),
-            "division": "closed",
+            "division": "open" if changes else "closed",
             "method": method,
             "description": "",
             "proposed_by": "somebody",
@@ -71,6 +71,7 @@ def _entry(method="top 30 %", seeds=(0,), level=0.5, *, subset=None, source=None
             "runs": runs,
             "aggregates": averages.aggregates(suite, [run.tasks for run in runs]),
         }
+        | ({"changes": changes} if changes else {})
         | overrides
     )
     return entry if "marks" in overrides else entry.model_copy(update={"marks": enter.marks(entry, recipe, suite)})

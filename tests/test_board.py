@@ -128,6 +128,16 @@ def test_another_recipe_is_found(make_entry):
     assert problems(make_entry(recipe_sha256="0" * 64)) == ["digest of the recipe"]
 
 
+CHANGES = {"optimizer.learning_rate": "1e-4"}
+
+
+def test_an_entry_of_the_open_division_says_what_it_changed(make_entry):
+    assert problems(make_entry(changes=CHANGES)) == []
+    assert "digest of the recipe" in problems(make_entry(changes=CHANGES).model_copy(update={"changes": {"optimizer.learning_rate": "2e-4"}}))
+    assert "rules of the track" in problems(make_entry(changes=CHANGES, division="closed"))
+    assert "rules of the track" in problems(make_entry(division="open"))
+
+
 @pytest.mark.parametrize("link", ["javascript:alert(1)", "data:text/html,x", "https://a b", "//example.org", "HTTPS\t://example.org"])
 def test_a_link_that_is_no_web_address_is_refused_by_the_record(make_entry, link):
     make_entry(links=("https://example.org/paper",))
@@ -148,7 +158,7 @@ def test_the_better_of_two_entries_stands_first(make_entry, folder):
 
 def test_divisions_stand_in_tables_of_their_own(make_entry, folder):
     make_entry(level=0.4).write(folder / "a.json")
-    make_entry(level=0.6, division="open").write(folder / "b.json")
+    make_entry(level=0.6, changes={"optimizer.learning_rate": "1e-4"}).write(folder / "b.json")
     assert [(table.division, len(table.listed)) for table in rank.read(folder).tables] == [("closed", 1), ("open", 1)]
 
 

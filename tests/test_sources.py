@@ -77,7 +77,8 @@ def test_a_folder_without_shards_or_pairs_is_refused(tmp_path):
 def trained(mine, small_shards, tiny_scale, tmp_path):
     """A run on two weighted sources."""
     sources = [webdataset.read(f"{mine}=1"), webdataset.read(f"{small_shards.path}=3")]
-    return train(tiny_scale, tuple(source.shards for source in sources), tmp_path / "run", weights=tuple(source.weight for source in sources), hardware=Hardware(workers=0))
+    shards, weights = zip(*((source.shards, source.weight) for source in sources), strict=True)
+    return train(tiny_scale, shards, tmp_path / "run", weights=weights, hardware=Hardware(workers=0))
 
 
 def test_a_run_states_its_sources(trained, small_shards):

@@ -6,6 +6,8 @@ import pydantic
 
 from datacomp.artifacts.results import TaskResult
 from datacomp.artifacts.run import Code, Source
+from datacomp.declared import scale as scales
+from datacomp.declared.scale import Scale
 from datacomp.records import Count, Digest, Line, Record
 
 FORMAT: Literal["datacomp-entry/1"] = "datacomp-entry/1"
@@ -63,6 +65,7 @@ class Entry(Record):
     suite_version: int
     suite_sha256: Digest
     division: Literal["closed", "open"]
+    changes: dict[Line, Line] = {}  # noqa: RUF012 - pydantic copies defaults; to the scale's recipe, in the open division
     method: Name
     description: Description
     proposed_by: Name
@@ -76,3 +79,7 @@ class Entry(Record):
     marks: tuple[Line, ...]  # what a reader must know: drafts, open division, no valid entry
     runs: Annotated[tuple[SeedRun, ...], pydantic.Field(min_length=1)]
     aggregates: dict[Line, Aggregate]
+
+    def recipe(self) -> Scale:
+        """The scale's recipe with the entry's changes."""
+        return scales.changed(scales.load(self.scale), self.changes)

@@ -10,7 +10,6 @@ from datacomp.artifacts.results import Results
 from datacomp.artifacts.run import Run
 from datacomp.board import averages
 from datacomp.declared import pool as pools
-from datacomp.declared import scale as scales
 from datacomp.declared.scale import Scale
 from datacomp.declared.suite import Suite
 from datacomp.declared.track import Question, Track
@@ -51,7 +50,10 @@ def enter(runs: Sequence[Run], suite: Suite, track: Track, about: About) -> Entr
 
     Raises EntryError where they are of several lists or scales, or break a rule of the track.
     """
-    scale = scales.load(runs[0].record.inputs.scale)
+    inputs = runs[0].record.inputs
+    if any(run.record.inputs.recipe_sha256 != inputs.recipe_sha256 for run in runs):
+        raise EntryError("the runs followed different recipes", allowed="runs of one list and one recipe that differ by their seeds")
+    scale = inputs.recipe()
     seeds = tuple(seed_run(run, suite) for run in runs)
     first = seeds[0].sources[0]
     entry = Entry.of(
@@ -60,11 +62,11 @@ def enter(runs: Sequence[Run], suite: Suite, track: Track, about: About) -> Entr
             "track": track.name,
             "rules_sha256": track.digest(),
             "scale": scale.name,
-            "recipe_sha256": runs[0].record.inputs.recipe_sha256,
+            "recipe_sha256": inputs.recipe_sha256,
             "suite": suite.spec.name,
             "suite_version": suite.spec.version,
             "suite_sha256": suite.digest(),
-            "division": runs[0].record.inputs.division,
+            "division": inputs.division,
             "method": about.method,
             "description": about.description,
             "proposed_by": about.author,
@@ -78,7 +80,8 @@ def enter(runs: Sequence[Run], suite: Suite, track: Track, about: About) -> Entr
             "marks": (),
             "runs": seeds,
             "aggregates": averages.aggregates(suite, [seed.tasks for seed in seeds]),
-        },
+        }
+        | ({"changes": inputs.changes} if inputs.changes else {}),
         "what the runs add up to",
     )
     if problems := broken_rules(entry, scale, track):
@@ -147,6 +150,8 @@ def broken_rules(entry: Entry, scale: Scale, track: Track) -> list[str]:
         found.append(f"two runs of the entry have the same seed: {', '.join(map(str, seeds))}")
     if any(run.sources != entry.runs[0].sources for run in entry.runs):
         found.append("the entry's runs were trained on different shards")
+    if (entry.division == "open") != bool(entry.changes):
+        found.append(f"an entry of the {entry.division} division has {len(entry.changes)} changes of the recipe")
     expected = scale.budget.samples_seen
     found += [
         f"the run with seed {run.seed} saw {run.samples_seen:,} samples, scale {scale.name} has {expected:,}"

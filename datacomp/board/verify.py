@@ -8,7 +8,6 @@ from datacomp.artifacts import run as runs
 from datacomp.artifacts.entry import Aggregate, Entry
 from datacomp.artifacts.results import TaskResult
 from datacomp.board import averages, enter
-from datacomp.declared import scale as scales
 from datacomp.declared import suite as suites
 from datacomp.declared import track as tracks
 from datacomp.declared.suite import Suite, Task
@@ -42,7 +41,7 @@ def verify(path: Path, run_folders: tuple[Path, ...] = ()) -> tuple[Entry, list[
 def check(entry: Entry) -> list[Check]:
     """Every check that needs the entry alone."""
     try:
-        track, scale, suite = tracks.load(entry.track), scales.load(entry.scale), suites.load(entry.suite)
+        track, scale, suite = tracks.load(entry.track), entry.recipe(), suites.load(entry.suite)
     except DatacompError as error:
         return [Check("track, scale and suite are known", str(error))]
     digests = {

@@ -163,12 +163,12 @@ def changed(scale: Scale, changes: Mapping[str, str]) -> Scale:
         return scale
     content = scale.plain()
     for place, value in changes.items():
+        if place not in _places(content):
+            raise RecordError(f"the recipe has nothing to change at {place!r}", allowed=", ".join(_places(content)))
         *groups, name = place.split(".")
         group = content
         for part in groups:
-            group = group.get(part, {}) if isinstance(group, dict) else {}
-        if not isinstance(group, dict) or name not in group or place in _FIXED:
-            raise RecordError(f"the recipe has nothing to change at {place!r}", allowed=", ".join(_places(content)))
+            group = group[part]
         group[name] = _value(place, value)
     budget = content["budget"]
     if isinstance(budget["steps"], int) and isinstance(budget["global_batch_samples"], int):
