@@ -88,6 +88,12 @@ def empty(folder: Path) -> None:
             _remove(path)
 
 
+def held(folder: Path) -> list[Path]:
+    """What a folder holds, its lock and what a killed writer left aside; nothing where there is no folder."""
+    found = sorted(folder.iterdir()) if folder.is_dir() else ()
+    return [path for path in found if path.name != _LOCK and not path.name.startswith(_TEMPORARY)]
+
+
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
@@ -96,9 +102,10 @@ def _remove(path: Path) -> None:
 
 
 @contextmanager
-def writing(folder: Path, *, wait: bool = False) -> Iterator[None]:
+def writing(folder: Path, *, wait: bool = False, leave_lock: bool = True) -> Iterator[None]:
     """Be the only process that writes to a folder; a lock whose owner died is free.
 
+    The lock's file stays, or goes when the block ends well: for folders that are handed on, and in which all is written then.
     Raises BusyError, naming the owner, when another process has it, unless one is to wait for it.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -114,3 +121,5 @@ def writing(folder: Path, *, wait: bool = False) -> Iterator[None]:
         file.flush()
         sweep(folder)
         yield
+        if not leave_lock:
+            (folder / _LOCK).unlink()

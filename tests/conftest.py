@@ -1,6 +1,7 @@
 """What several tests need: a factory of entries that hold, a small pool, a tiny scale, shards."""
 
 import os
+import shutil
 from collections.abc import Callable
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +14,7 @@ from datacomp import files
 from datacomp.artifacts.entry import FORMAT, Entry, SeedRun
 from datacomp.artifacts.pool import Pool
 from datacomp.artifacts.results import TaskResult
-from datacomp.artifacts.run import Code, Source
+from datacomp.artifacts.run import Code, Run, Source
 from datacomp.artifacts.shards import Reachable, ShardSet
 from datacomp.artifacts.subset import SubsetRecord
 from datacomp.board import averages, enter
@@ -153,6 +154,20 @@ def small_shards(small_pool, tiny_scale, tmp_path_factory) -> ShardSet:
     folder = tmp_path_factory.mktemp("shards")
     subset = apply("random", {"fraction": 0.35}, small_pool, folder / "list.npy")
     return reshard(small_pool, subset, folder / "shards", Form(tiny_scale.sampling.shard_samples))
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_scale, small_shards, tmp_path_factory) -> Run:
+    """A finished run of the tiny scale; tests read it and never write to it."""
+    from datacomp.train.run import Hardware, train  # loads torch
+
+    return train(tiny_scale, (small_shards,), tmp_path_factory.mktemp("runs") / "run", hardware=Hardware(workers=0))
+
+
+@pytest.fixture
+def run_copy(tiny_run, tmp_path) -> Run:
+    """The run of the tiny scale in a folder that a test may change."""
+    return Run(shutil.copytree(tiny_run.path, tmp_path / "run"), tiny_run.record, tiny_run.digest)
 
 
 @pytest.fixture(scope="module")

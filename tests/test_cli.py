@@ -23,7 +23,7 @@ from datacomp.reshard.run import Form, reshard
 
 ROOT = Path(__file__).parent.parent
 PROMISED = {  # these names stay
-    *("pool make", "filter", "subset check", "subset info", "reshard", "train", "evaluate", "enter", "verify"),
+    *("pool make", "filter", "subset check", "subset info", "reshard", "train", "evaluate", "export", "enter", "verify"),
     *("board build", "board serve", "run", "demo"),
 }
 
@@ -201,6 +201,7 @@ def test_a_read_only_place_is_refused(small_pool, listed, make_entry, tmp_path, 
         (("train", "--scale", "nana", "--shards", "x", "--out", "y"), "'nana' is not among the scales.*nano"),
         (("train", "--scale", "nano", "--shards", "nowhere", "--out", "y"), "there are no training shards at nowhere.*datacomp reshard"),
         (("evaluate", "--run", "nowhere", "--suite", "nano"), "holds no finished run"),
+        (("export", "--run", "nowhere", "--out", "x"), "holds no finished run.*datacomp train"),
         (("verify", "nowhere.json"), "there is no record at nowhere.json"),
     ],
     ids=lambda value: " ".join(value[:3]) if isinstance(value, tuple) else "",

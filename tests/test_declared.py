@@ -6,6 +6,7 @@ from pathlib import Path
 import open_clip
 import pytest
 import torch
+from open_clip.model import CLIPTextCfg, CLIPVisionCfg
 
 from datacomp import digest, rooms
 from datacomp.declared import asset, baseline, pool, scale, suite, track
@@ -42,20 +43,11 @@ def test_a_scale_has_the_published_numbers(name):
 @pytest.mark.parametrize("name", DATACOMP)
 def test_a_scale_s_model_is_open_clip_s(name):
     declared = scale.load(name)
+    ours = build.open_clip_config(declared.model, image_size=declared.pixels.size)
     theirs = open_clip.get_model_config(declared.model.open_clip_name)
-    tower, text = declared.model.image, declared.model.text
-    ours = {
-        "embed_dim": declared.model.embed_dim,
-        "vision_cfg": {"image_size": declared.pixels.size, "layers": tower.layers, "width": tower.width, "patch_size": tower.patch_size},
-        "text_cfg": {
-            "context_length": text.context_length,
-            "vocab_size": text.vocabulary_size,
-            "width": text.width,
-            "heads": text.heads,
-            "layers": text.layers,
-        },
-    }
-    assert ours == theirs
+    assert (ours["embed_dim"], ours["quick_gelu"]) == (theirs["embed_dim"], theirs.get("quick_gelu", False))
+    assert CLIPVisionCfg(**ours["vision_cfg"]) == CLIPVisionCfg(**theirs["vision_cfg"])
+    assert CLIPTextCfg(**ours["text_cfg"]) == CLIPTextCfg(**theirs["text_cfg"])
     assert (declared.pixels.mean, declared.pixels.std) == (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
 
 

@@ -21,7 +21,6 @@ from datacomp.network.build import Tokenizer
 from datacomp.network.embed import Embedder
 from datacomp.pipelines import miniature
 from datacomp.pool import synthetic
-from datacomp.train.run import Hardware, train
 
 
 @pytest.fixture(scope="session")
@@ -35,21 +34,6 @@ def small_suite(tmp_path_factory):
         tasks.append(task.model_copy(update={"data": task.data.model_copy(update={"content_sha256": made.content_sha256})}))
     spec = found.spec.model_copy(update={"tasks": tuple(task.name for task in tasks), "groups": ()})
     return suites.Suite(spec=spec, tasks=tuple(tasks)), data
-
-
-@pytest.fixture(scope="session")
-def tiny_run(tiny_scale, small_shards, tmp_path_factory):
-    return train(tiny_scale, (small_shards,), tmp_path_factory.mktemp("runs") / "run", hardware=Hardware(workers=0))
-
-
-def copied(run, folder):
-    shutil.copytree(run.path, folder)
-    return Run(folder, run.record, run.digest)
-
-
-@pytest.fixture
-def run_copy(tiny_run, tmp_path):
-    return copied(tiny_run, tmp_path / "run")
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 12), st.integers(5, 60))
@@ -100,7 +84,7 @@ def test_acc5_does_not_exist_below_five_classes(tiny_run, tiny_scale, tmp_path):
 
 def test_the_same_checkpoint_gives_the_same_results(run_copy, tiny_run, tiny_scale, small_suite, tmp_path):
     suite, data = small_suite
-    runs = (run_copy, copied(tiny_run, tmp_path / "again"))
+    runs = (run_copy, Run(shutil.copytree(tiny_run.path, tmp_path / "again"), tiny_run.record, tiny_run.digest))
     for run in runs:
         evaluate(run, tiny_scale, suite, data)
     paths = [results_files.path_in(run.path, "nano") for run in runs]

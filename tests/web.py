@@ -146,8 +146,8 @@ class _Hub(BaseHTTPRequestHandler):
         elif path.startswith(f"/api/datasets/{repository}/tree/{commit}"):
             folder = path.removeprefix(f"/api/datasets/{repository}/tree/{commit}").strip("/")
             self._json([self._about(name, data) for name, data in self.server.files.items() if name.startswith(folder)])
-        elif path.startswith(f"/datasets/{repository}/resolve/{commit}/") and (name := path.split(f"/{commit}/")[1]) in self.server.files:
-            self._file(self.server.files[name], body=body)
+        elif (name := path.removeprefix(f"/datasets/{repository}/resolve/{commit}/").removeprefix(f"/{repository}/resolve/main/")) in self.server.files:
+            self._file(self.server.files[name], body=body)  # of a data set's commit, or of a model as it is now
         else:
             self._json({"error": "not found"}, 404, X_Error_Code="RepoNotFound" if repository not in path else "RevisionNotFound")
 
@@ -224,7 +224,7 @@ def pictures(failing=3, port=0):
 
 @contextlib.contextmanager
 def hub(files, repository="mlfoundations/datacomp_small", *, large=True):
-    """Serve files of one data set as the Hub does. `failing` connections break half-way; `stated` overrides a file's digest."""
+    """Serve files of one data set or model as the Hub does. `failing` connections break half-way; `stated` overrides a file's digest."""
     server = _Server(("127.0.0.1", 0), _Hub)
     server.files, server.repository, server.large, server.commit = files, repository, large, hashlib.sha1(repository.encode()).hexdigest()
     server.asked, server.failing, server.stated = [], 0, {}

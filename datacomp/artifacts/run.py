@@ -48,14 +48,15 @@ class Inputs(Record):
     changes: dict[Line, Line] = {}  # noqa: RUF012 - pydantic copies defaults; to the scale's recipe, in the open division
 
     def recipe(self) -> Scale:
-        """The recipe that was followed.
-
-        Raises StageError when the scale is no longer what it was.
-        """
+        """The recipe that was followed, if the scale still is what it was."""
         recipe = scales.changed(scales.load(self.scale), self.changes)
-        if recipe.digest() != self.recipe_sha256:
-            raise StageError(f"the run followed another recipe than today's {self.scale}", repair="use the version of datacomp that trained it")
+        self.check(recipe)
         return recipe
+
+    def check(self, recipe: Scale) -> None:
+        """Raise StageError for another recipe than that which was followed."""
+        if recipe.digest() != self.recipe_sha256:
+            raise StageError(f"the run was trained by another recipe than today's {self.scale}", repair="use the version of datacomp that trained it")
 
 
 class Checkpoint(Record):

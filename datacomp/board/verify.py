@@ -123,11 +123,14 @@ def _impossible_task(result: TaskResult, task: Task) -> list[str]:
 
 def _against_run(entry: Entry, folder: Path) -> tuple[Check, int | None]:
     """Hold an entry against one run on disk; return the run's seed too, None where there is no run."""
+    from datacomp.network import load  # torch is loaded where there is a run only
+
     name = f"run at {folder}"
     seed = None
     try:
         run = runs.read(folder)
         seed = run.record.inputs.seed
+        load.read_tensors(run.weights())  # refuses weights that would run code for whoever trusts the entry
         claimed = next((found for found in entry.runs if found.seed == seed), None)
         if claimed is None:
             return Check(name, f"the entry has no run with its seed, {seed}"), seed

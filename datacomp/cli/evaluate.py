@@ -1,11 +1,8 @@
 """datacomp evaluate and datacomp evalsets."""
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
-from datacomp.cli.options import Data, Device, Out, Suite, Threads
+from datacomp.cli.options import Data, Device, Out, Run, Suite, Threads
 
 group = typer.Typer(help="Test sets.", no_args_is_help=True)
 
@@ -17,7 +14,7 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    run: Annotated[Path, typer.Option("--run", help="Folder of a finished run.", show_default=False)],
+    run: Run,
     suite: Suite = "nano",
     data: Data = None,
     device: Device = None,

@@ -32,10 +32,7 @@ def evaluate(run: Run, scale: Scale, suite: Suite, data: Path, *, device: str | 
     """
     weights_sha256 = run.record.checkpoints[-1].sha256
     path = results.path_in(run.path, suite.spec.name)
-    if scale.digest() != run.record.inputs.recipe_sha256:
-        raise StageError(
-            f"{run.path} was trained by another recipe than today's {scale.name}", repair="evaluate it with the version of datacomp that trained it"
-        )
+    run.record.inputs.check(scale)
     with files.writing(run.path):
         if path.is_file() and _fits(finished := Results.read(path), suite, weights_sha256):
             return finished

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from open_clip.loss import ClipLoss
-from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
+from open_clip.model import CLIP
 from open_clip.tokenizer import SimpleTokenizer, default_bpe
 from PIL import Image
 from torchvision import transforms
@@ -30,21 +30,7 @@ def model(declared: Model, *, image_size: int, logit_scale_start: float) -> CLIP
 
     Raises StageError for a model with batch statistics: several ranks would not give the full batch's gradients.
     """
-    built = CLIP(
-        embed_dim=declared.embed_dim,
-        vision_cfg=_image_tower(declared.image, image_size),
-        text_cfg=CLIPTextCfg(
-            context_length=declared.text.context_length,
-            vocab_size=declared.text.vocabulary_size,
-            width=declared.text.width,
-            heads=declared.text.heads,
-            layers=declared.text.layers,
-            mlp_ratio=declared.text.mlp_ratio,
-        ),
-        quick_gelu=declared.quick_gelu,
-        init_logit_scale=float(np.log(logit_scale_start)),
-        output_dict=True,
-    )
+    built = CLIP(**open_clip_config(declared, image_size=image_size), init_logit_scale=float(np.log(logit_scale_start)), output_dict=True)
     if batch_norm := [name for name, part in built.named_modules() if isinstance(part, BATCH_STATISTICS)]:
         raise StageError(
             f"the model keeps batch statistics in {batch_norm[0]}", allowed="models without BatchNorm, so that ranks and accumulation do not change the result"
@@ -52,25 +38,40 @@ def model(declared: Model, *, image_size: int, logit_scale_start: float) -> CLIP
     return built
 
 
-def _image_tower(tower: VisionTransformer | TimmTower, image_size: int) -> CLIPVisionCfg:
+def open_clip_config(declared: Model, *, image_size: int) -> dict[str, Any]:
+    """The model as open_clip's list of architectures has them: what training builds, and what an export tells open_clip to build."""
+    return {
+        "embed_dim": declared.embed_dim,
+        "quick_gelu": declared.quick_gelu,
+        "vision_cfg": {"image_size": image_size, **_image_tower(declared.image)},
+        "text_cfg": {
+            "context_length": declared.text.context_length,
+            "vocab_size": declared.text.vocabulary_size,
+            "width": declared.text.width,
+            "heads": declared.text.heads,
+            "layers": declared.text.layers,
+            "mlp_ratio": declared.text.mlp_ratio,
+        },
+    }
+
+
+def _image_tower(tower: VisionTransformer | TimmTower) -> dict[str, Any]:
     if isinstance(tower, TimmTower):
-        return CLIPVisionCfg(
-            image_size=image_size,
-            timm_model_name=tower.timm_model,
-            timm_model_pretrained=False,
-            timm_pool=tower.pool,
-            timm_proj=tower.projection,
-            timm_drop=tower.drop,
-            timm_drop_path=tower.drop_path,
-        )
-    return CLIPVisionCfg(
-        image_size=image_size,
-        layers=tower.layers,
-        width=tower.width,
-        head_width=tower.head_width,
-        mlp_ratio=tower.mlp_ratio,
-        patch_size=tower.patch_size,
-    )
+        return {
+            "timm_model_name": tower.timm_model,
+            "timm_model_pretrained": False,
+            "timm_pool": tower.pool,
+            "timm_proj": tower.projection,
+            "timm_drop": tower.drop,
+            "timm_drop_path": tower.drop_path,
+        }
+    return {
+        "layers": tower.layers,
+        "width": tower.width,
+        "head_width": tower.head_width,
+        "mlp_ratio": tower.mlp_ratio,
+        "patch_size": tower.patch_size,
+    }
 
 
 class Tokenizer:
@@ -88,11 +89,21 @@ class Tokenizer:
 
 @cache
 def _simple_tokenizer(merges: int) -> SimpleTokenizer:
-    lines = gzip.decompress(Path(default_bpe()).read_bytes()).decode().split("\n")  # a header, then one merge a line
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "merges.txt.gz"
-        path.write_bytes(gzip.compress("\n".join(lines[: 1 + merges]).encode()))
+        path.write_bytes(first_merges(merges))
         return SimpleTokenizer(bpe_path=str(path), clean="lower")
+
+
+def first_merges(merges: int) -> bytes:
+    """CLIP's first so many merges as open_clip's tokenizer reads them, gzip: a header, then one merge a line."""
+    lines = gzip.decompress(Path(default_bpe()).read_bytes()).decode().split("\n")
+    return gzip.compress("\n".join(lines[: 1 + merges]).encode(), mtime=0)
+
+
+def has_all_merges(tokens: Tokens) -> bool:
+    """Whether these are the tokens that open_clip gives without being told of merges."""
+    return tokens.merges == len(SimpleTokenizer().bpe_ranks)
 
 
 def vocabulary_size(tokens: Tokens) -> int:

@@ -75,8 +75,7 @@ def _reference(prefix: str) -> Network:
 def _run(prefix: str, folder: Path) -> Network:
     run = runs.read(folder)
     scale = scales.load(run.record.inputs.scale)
-    if scale.digest() != run.record.inputs.recipe_sha256:
-        raise StageError(f"{folder} was trained by another recipe than today's {scale.name}", repair="use the version of datacomp that trained it")
+    run.record.inputs.check(scale)
     return Network(prefix, "run", scale.name, run.weights(), run.record.checkpoints[-1].sha256)
 
 
