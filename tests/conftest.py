@@ -10,11 +10,13 @@ import browsing
 import pytest
 from hypothesis import settings
 
-from datacomp import files
+from datacomp import digest, files
+from datacomp.artifacts import results as results_files
+from datacomp.artifacts import run as runs
 from datacomp.artifacts.entry import FORMAT, Entry, SeedRun
 from datacomp.artifacts.pool import Pool
-from datacomp.artifacts.results import TaskResult
-from datacomp.artifacts.run import Code, Run, Source
+from datacomp.artifacts.results import Results, TaskResult
+from datacomp.artifacts.run import Checkpoint, Code, Inputs, Run, RunRecord, Source
 from datacomp.artifacts.shards import Reachable, ShardSet
 from datacomp.artifacts.subset import SubsetRecord
 from datacomp.board import averages, enter
@@ -117,8 +119,12 @@ def _run(seed: int, suite: Suite, level: float | dict[str, float], source: Sourc
         code=Code(version="0.1.0", sha256="e" * 64),
         packages={"numpy": "2.3.5", "torch": "2.11.0"},
         device="cpu",
-        tasks=tuple(_result(task, (level[task.name] if isinstance(level, dict) else level), seed) for task in suite.tasks),
+        tasks=_tasks(suite, level, seed),
     )
+
+
+def _tasks(suite: Suite, level: float | dict[str, float], seed: int) -> tuple[TaskResult, ...]:
+    return tuple(_result(task, (level[task.name] if isinstance(level, dict) else level), seed) for task in suite.tasks)
 
 
 def _result(task: Task, level: float, more: int) -> TaskResult:
@@ -127,6 +133,52 @@ def _result(task: Task, level: float, more: int) -> TaskResult:
     error = (acc1 * (1 - acc1) / task.samples) ** 0.5
     errors = {"acc1": error, "mean_per_class_recall": error}
     return TaskResult(task=task.name, samples=task.samples, data_sha256=task.data.content_sha256, metrics=metrics, standard_errors=errors)
+
+
+@pytest.fixture
+def make_run(tmp_path) -> Callable[..., Run]:
+    """Write the folder of a finished run of scale nano that nobody trained, evaluated on a suite (nano's; None for not at all).
+
+    `level`, `subset` and `source` are those of `make_entry`; `inputs` and every other keyword override fields of the run's record.
+    """
+
+    def make(name="run", seed=0, level=0.5, *, scale="nano", suite="nano", subset=None, source=None, inputs=None, **overrides: Any) -> Run:
+        path, recipe = tmp_path / name, scales.load(scale)
+        measured = suites.load(suite) if isinstance(suite, str) else suite
+        said = {
+            "scale": scale,
+            "recipe_sha256": recipe.digest(),
+            "division": "closed",
+            "seed": seed,
+            "sources": (_source(pools.load(recipe.pool), subset or {}, source or {}),),
+        }
+        step, seen = recipe.budget.steps, recipe.budget.samples_seen
+        weights = runs.weights_path(path, step)
+        files.write_bytes(weights, f"weights of seed {seed}".encode())
+        record = {
+            "inputs": Inputs.model_validate(said | (inputs or {})),
+            "samples_seen": seen,
+            "corrupt_samples": 0,
+            "checkpoints": (Checkpoint(step=step, samples_seen=seen, sha256=digest.of_file(weights)),),
+            "code": Code(version="0.1.0", sha256=digest.of_code()),
+            "packages": {"torch": "2.11.0"},
+            "device": "cpu",
+            "threads": 1,
+        }
+        made = RunRecord.model_validate(record | overrides)
+        made.inputs.write(path / "inputs.json")
+        if measured:
+            _results(measured, level, seed, made.checkpoints[-1].sha256).write(results_files.path_in(path, measured.spec.name))
+        made.write(path / runs.RECORD)
+        return Run(path, made, digest.of_file(path / runs.RECORD))
+
+    return make
+
+
+def _results(suite: Suite, level: float | dict[str, float], seed: int, weights_sha256: str) -> Results:
+    return Results(
+        suite=suite.spec.name, suite_version=suite.spec.version, suite_sha256=suite.digest(), weights_sha256=weights_sha256, tasks=_tasks(suite, level, seed)
+    )
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ from datacomp.reshard.run import Form, reshard
 ROOT = Path(__file__).parent.parent
 PROMISED = {  # these names stay
     *("pool make", "filter", "subset check", "subset info", "reshard", "train", "evaluate", "export", "enter", "verify"),
-    *("board build", "board serve", "run", "demo"),
+    *("board build", "board serve", "run", "demo", "calibrate", "runs list", "runs show", "trace"),
 }
 
 
@@ -203,6 +203,10 @@ def test_a_read_only_place_is_refused(small_pool, listed, make_entry, tmp_path, 
         (("evaluate", "--run", "nowhere", "--suite", "nano"), "holds no finished run"),
         (("export", "--run", "nowhere", "--out", "x"), "holds no finished run.*datacomp train"),
         (("verify", "nowhere.json"), "there is no record at nowhere.json"),
+        (("calibrate", "--run", "nowhere"), "holds no finished run"),
+        (("runs", "list", "nowhere"), "there is no folder nowhere.*datacomp runs list build"),
+        (("runs", "show", "nowhere"), "nowhere holds no run.*datacomp runs list"),
+        (("trace", "nowhere.json"), "there is no record at nowhere.json"),
     ],
     ids=lambda value: " ".join(value[:3]) if isinstance(value, tuple) else "",
 )

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import re
+import shlex
 import signal
 import statistics
 import subprocess
@@ -15,6 +16,7 @@ from folders import content
 
 from datacomp.artifacts import pool as pools
 from datacomp.artifacts.entry import Entry
+from datacomp.board import trace
 from datacomp.board.enter import About
 from datacomp.declared import scale as scales
 from datacomp.declared import suite as suites
@@ -72,6 +74,23 @@ def test_the_stages_one_by_one_give_the_same_entry(smoke, data, tmp_path):
     printed = datacomp("evaluate", "--run", run_folder, "--suite", "nano", "--data", data, "--threads", 1).stdout
     assert re.search(r"Objects\s+acc1\s+0\.\d{4} ± 0\.\d{4}", printed)
     datacomp("enter", "--run", run_folder, "--track", "filtering", "--method", "CLIP score", "--author", "a test", "--out", tmp_path / "entry.json")
+    assert (tmp_path / "entry.json").read_bytes() == (smoke / "undisturbed" / "entry.json").read_bytes()
+
+
+def test_an_entry_is_traced_back_to_the_pool_and_everything_holds(smoke):
+    links = trace.trace(smoke / "undisturbed" / "entry.json", pool=smoke / "pool")
+    assert [link.artefact for link in links] == ["entry", "results", "run", "shards", "list", "pool"]
+    assert {known.state for link in links for known in link.digests} == {"OK"}
+
+
+@pytest.mark.slow
+def test_the_commands_of_a_trace_make_the_entry_again(smoke, data, tmp_path):
+    links = trace.trace(smoke / "undisturbed" / "entry.json")
+    more = {"run": ("--threads", 1), "results": ("--data", data, "--threads", 1)}
+    for link in reversed(links):
+        place = re.compile(r"\b(POOL|LIST|SHARDS|RUN|ENTRY)\b")
+        words = [place.sub(lambda found: str(tmp_path / found[0].lower()), word) for word in shlex.split(link.command)]
+        assert datacomp(*words[1:], *more.get(link.artefact, ())).returncode == 0
     assert (tmp_path / "entry.json").read_bytes() == (smoke / "undisturbed" / "entry.json").read_bytes()
 
 

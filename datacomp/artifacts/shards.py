@@ -15,6 +15,7 @@ from datacomp.uids import UidArray
 RECORD = "shards.json"
 NOT_HERE: Final = "not resharded here"
 ASKED = "asked.json"  # what unfinished shards are to be
+LIST = "sample_ids.npy"  # a copy of the list, under the name that the published trainer reads
 PLAN, POOL_TARS = "samples.npy", "tars.json"
 PLANNED = np.dtype(
     [

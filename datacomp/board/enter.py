@@ -118,15 +118,18 @@ def _data_sources(run: SeedRun, sources: Sources | None) -> tuple[DataSource, ..
 def seed_run(run: Run, suite: Suite) -> SeedRun:
     """What an entry says of one run: its record and its results under the suite.
 
-    Raises EntryError where the results are missing or another checkpoint's.
+    Raises EntryError where the results are missing, another checkpoint's, or another suite version's.
     """
     path = results_files.path_in(run.path, suite.spec.name)
+    again = f"datacomp evaluate --run {run.path} --suite {suite.spec.name}"
     if not path.is_file():
-        raise EntryError(f"{run.path} has no results under suite {suite.spec.name}", repair=f"datacomp evaluate --run {run.path} --suite {suite.spec.name}")
+        raise EntryError(f"{run.path} has no results under suite {suite.spec.name}", repair=again)
     found = Results.read(path)
     record = run.record
     if found.weights_sha256 != record.checkpoints[-1].sha256:
-        raise EntryError(f"{path} holds results of another checkpoint", repair=f"remove it, then: datacomp evaluate --run {run.path} --suite {suite.spec.name}")
+        raise EntryError(f"{path} holds results of another checkpoint", repair=f"remove it, then: {again}")
+    if found.suite_sha256 != suite.digest():
+        raise EntryError(f"{path} holds results under another version of suite {suite.spec.name}", repair=again)
     return SeedRun(
         seed=record.inputs.seed,
         run_sha256=run.digest,

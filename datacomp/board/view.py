@@ -1,12 +1,10 @@
 """What the page shows, as plain values: every number formatted, every place on a line computed, nothing written."""
 
-import re
-import shlex
 from typing import NamedTuple
 
 from datacomp.artifacts.entry import Aggregate, Entry
 from datacomp.artifacts.run import Source
-from datacomp.board import averages, verify
+from datacomp.board import averages, commands, verify
 from datacomp.board.rank import Listed, Table
 from datacomp.declared import pool as pools
 from datacomp.declared import scale as scales
@@ -19,8 +17,6 @@ from datacomp.declared.track import Track
 
 _NO_ENTRY = "no valid entry"
 _OF_TABLE = ("draft scale", "draft suite", "open division")  # follow from what a whole table shares, so they stand above it
-_ORACLE = "oracle"
-_PLAIN_NAME = re.compile(r"[a-z][a-z0-9_]*")  # a filter or an option that may stand in a command as it is
 
 
 class Whisker(NamedTuple):
@@ -189,7 +185,7 @@ def entry_view(found: Section, place: int) -> EntryView:
         aggregates=(("Average", row.average), *((group.title, mean) for group, mean in zip(suite.spec.groups, row.groups, strict=True))),
         tasks=tuple(tasks),
         sources=entry.runs[0].sources,
-        commands=commands(entry, found.pool),
+        commands=commands.of_chain(entry, found.pool.name),
     )
 
 
@@ -207,35 +203,3 @@ def meaning(mark: str) -> str:
     if mark.endswith("samples missing"):
         return f"{mark.removesuffix(' missing')} of the list were not found in the pool's shards, so the list was trained on without them."
     return said.get(mark, mark)
-
-
-def commands(entry: Entry, pool: PoolSpec) -> str:
-    """Say what to type to do it again. Names from the entry are quoted for the shell: readers will paste this."""
-    lines = [f"datacomp pool {'make' if pool.origin.kind == 'generated' else 'download'} {pool.name} --out POOL"]
-    sources = entry.runs[0].sources
-    if len(sources) == 1:
-        lines.append(_filter_command(sources[0]))
-    else:
-        lines += [f"# list {place} of {len(sources)}, sha256 of its uids {source.subset.uids_sha256}" for place, source in enumerate(sources, 1)]
-    about = f"--method {shlex.quote(entry.method)} --author {shlex.quote(entry.proposed_by)}"
-    seeds = " ".join(f"--seed {run.seed}" for run in entry.runs)
-    run = f"datacomp run --track {entry.track} --scale {entry.scale} --suite {entry.suite} --pool POOL --subset LIST.npy"
-    lines.append(f"{run} \\\n    {about} \\\n    {seeds} --out RUN")
-    return "\n".join(lines)
-
-
-def _filter_command(source: Source) -> str:
-    found = source.subset
-    name = found.filter.partition("[")[0]  # what a filter adds in brackets follows from its options
-    if found.filter == _ORACLE:
-        return "datacomp pool oracle --pool POOL --out LIST.npy"
-    if not _PLAIN_NAME.fullmatch(name) or not all(_PLAIN_NAME.fullmatch(option) for option in found.options):
-        return f"# LIST.npy: the author's list, sha256 of its uids {found.uids_sha256}"
-    return f"datacomp filter {name} --pool POOL{''.join(map(_option, sorted(found.options.items())))} --out LIST.npy"
-
-
-def _option(given: tuple[str, float | str | bool]) -> str:
-    name, value = given[0].replace("_", "-"), given[1]
-    if isinstance(value, bool):
-        return f" --{name}" if value else ""
-    return f" --{name}={shlex.quote(str(value))}"

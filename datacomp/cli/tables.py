@@ -11,6 +11,7 @@ from rich.text import Text
 from datacomp.artifacts.entry import Aggregate, Entry
 from datacomp.artifacts.results import Results
 from datacomp.board import averages
+from datacomp.board.calibrate import Calibration
 from datacomp.declared import suite as suites
 from datacomp.declared.suite import Suite
 
@@ -46,6 +47,25 @@ def show_results(suite: Suite, results: Results, means: Mapping[str, Aggregate])
     for name, mean in means.items():
         table.add_row(name, "mean", _text(mean), "")
     Console().print(table)
+
+
+def show_calibration(found: Calibration) -> None:
+    """Print each average beside what is expected of it, in percent. The noise is the standard deviation of one run."""
+    headings = ("", "expected ± noise", "seen", "difference", "in standard errors", "limit", "verdict")
+    table = plain(*headings, right=headings[1:-1])
+    for one in found.averages:
+        noise = f"± {100 * one.spread.deviation:.2f}" if one.spread else "± ?   "
+        judged = (f"{one.errors:+.1f}", f"{one.limit:.1f}") if one.spread else ("", "")
+        table.add_row(one.name, f"{100 * one.expected:.2f} {noise}", f"{100 * one.seen:.2f}", f"{100 * (one.seen - one.expected):+.2f}", *judged, one.verdict)
+    Console().print(table)
+
+
+def plain(*headings: str, right: Sequence[str]) -> Table:
+    """An empty table with these columns."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+    return table
 
 
 def _text(aggregate: Aggregate) -> str:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from datacomp import files
 from datacomp.artifacts import pool as pools
-from datacomp.artifacts import results, shards
+from datacomp.artifacts import results, run_folder, shards
 from datacomp.artifacts import run as runs
 from datacomp.artifacts.entry import Entry
 from datacomp.board.enter import About, enter
@@ -38,17 +38,13 @@ def run(
     """Take one list from a pool to an entry in `out`; one training run for each seed."""
     with files.writing(out):
         sharded = reshard(pools.read(pool), check(subset), out / "shards", Form(scale.sampling.shard_samples), allow_missing=allow_missing)
-        trained = [train(scale, (sharded,), _seed_folder(out, seed), seed=seed, hardware=Hardware(threads=threads)) for seed in seeds]
+        trained = [train(scale, (sharded,), run_folder.of_seed(out, seed), seed=seed, hardware=Hardware(threads=threads)) for seed in seeds]
         test_data = miniature.test_data(suite, data)
         for finished in trained:
             evaluate(finished, scale, suite, test_data, threads=threads)
         entry = enter(trained, suite, tracks.load(track), about)
         entry.write(out / ENTRY)
     return entry
-
-
-def _seed_folder(out: Path, seed: int) -> Path:
-    return out / f"seed{seed}"
 
 
 class Stage(NamedTuple):
@@ -70,7 +66,7 @@ def plan(scale: Scale, pool: Path, subset: Path, out: Path, *, suite: Suite, see
     trained = f"{budget.steps:,} steps of {budget.global_batch_samples:,}, {budget.samples_seen:,} samples seen"
     return (
         Stage(f"reshard {listed.samples:,} samples", out / "shards" / shards.RECORD),
-        *(Stage(f"train with seed {seed}: {trained}", _seed_folder(out, seed) / runs.RECORD) for seed in seeds),
-        *(Stage(f"evaluate seed {seed} on {len(suite.tasks)} tasks", results.path_in(_seed_folder(out, seed), suite.spec.name)) for seed in seeds),
+        *(Stage(f"train with seed {seed}: {trained}", run_folder.of_seed(out, seed) / runs.RECORD) for seed in seeds),
+        *(Stage(f"evaluate seed {seed} on {len(suite.tasks)} tasks", results.path_in(run_folder.of_seed(out, seed), suite.spec.name)) for seed in seeds),
         Stage("write the entry", out / ENTRY),
     )

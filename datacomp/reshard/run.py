@@ -14,7 +14,7 @@ from datacomp.errors import StageError
 from datacomp.launch import local
 from datacomp.reshard import account, copy, faces, plan
 
-LIST, META = "sample_ids.npy", "meta.json"  # what the published trainer reads besides the tars
+META = "meta.json"  # what the published trainer reads besides the tars and the list
 _PROCESS_BYTES = 8 << 30  # fewer are copied sooner than processes start
 
 
@@ -58,8 +58,8 @@ def reshard(pool: Pool, subset: Subset, out: Path, form: Form, *, allow_missing:
         if form.blur and not (work / faces.INDEX).is_file():
             faces.write(pool, work)
         written = _write(pool, out, work, found, form, workers)
-        if not (out / LIST).is_file():  # a restart goes on after what is there
-            with files.whole(out / LIST) as temporary:
+        if not (out / shards.LIST).is_file():  # a restart goes on after what is there
+            with files.whole(out / shards.LIST) as temporary:
                 shutil.copyfile(subset.path, temporary)
         if form.virtual:
             shards.PoolTars.now(pool.path / "shards").write(out / shards.POOL_TARS)
