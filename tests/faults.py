@@ -52,8 +52,8 @@ def kill_often(arguments, out, record, *, kills, seed=0):
             hits += process.poll() is None
             os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
             process.communicate()
-            if (out / record).is_file():
-                assert content(out) == expected, "what is there looks complete and is not"
+            if (out / record).is_file():  # what else is there is swept away by the next start
+                assert expected.items() <= content(out).items(), "what is there looks complete and is not"
         code, said = run(arguments)
         assert code == 0, said
         assert content(out) == expected
