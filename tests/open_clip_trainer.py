@@ -66,11 +66,11 @@ class Curve(NamedTuple):
     weights: list[dict[str, torch.Tensor]]
 
 
-def ours(scale: Scale, batches: list[Batch], *, fused: bool) -> Curve:
-    """Let our trainer train from its own first weights, its AdamW fused or plain, and look at it between the steps."""
+def ours(scale: Scale, batches: list[Batch], *, plain: bool = False) -> Curve:
+    """Let our trainer train as it stands, or with AdamW that is not fused, and look at it between the steps."""
     trainer = loop.Trainer(scale, 0, "cpu")
     for group in trainer.optimizer.param_groups:
-        group["fused"] = fused
+        group["fused"] = group["fused"] and not plain
     curve = Curve([], [state(trainer.network)])
     for batch in batches:
         curve.losses.append(trainer.step(batch))
@@ -98,9 +98,9 @@ def state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 def apart(one: Curve, other: Curve) -> tuple[float, float]:
     """The largest difference of a loss, and of a weight at any step."""
-    losses = max(abs(a - b) for a, b in zip(one.losses, other.losses, strict=True))
-    pairs = [(a[name], b[name]) for a, b in zip(one.weights, other.weights, strict=True) for name in a.keys() | b.keys()]
-    return losses, max(float((a - b).abs().max()) for a, b in pairs)
+    losses = [abs(a - b) for a, b in zip(one.losses, other.losses, strict=True)]
+    weights = [float((a[name] - b[name]).abs().max()) for a, b in zip(one.weights, other.weights, strict=True) for name in a.keys() | b.keys()]
+    return float(np.max(losses)), float(np.max(weights))  # numpy's is no number where one of them is none
 
 
 def train(

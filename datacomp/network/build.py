@@ -136,7 +136,7 @@ def normalise(batch: torch.Tensor, pixels: Pixels) -> torch.Tensor:
     """uint8 (N, H, W, 3) to normalised float32 (N, 3, H, W): ToTensor and Normalize, bit for bit, on the batch's device."""
     mean = torch.tensor(pixels.mean, device=batch.device)[:, None, None]
     std = torch.tensor(pixels.std, device=batch.device)[:, None, None]
-    return batch.permute(0, 3, 1, 2).float().div(255).sub(mean).div(std).contiguous()
+    return batch.permute(0, 3, 1, 2).contiguous().float().div_(255).sub_(mean).div_(std)  # turned round while it is a quarter as large
 
 
 def loss(declared: Loss, *, rank: int = 0, world_size: int = 1) -> ClipLoss:

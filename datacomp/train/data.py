@@ -126,7 +126,8 @@ class Batches(Dataset[Batch | DatacompError]):
         with torch.random.fork_rng(devices=[]):
             for position, place in enumerate(self._stream.places(first, last), start=first):
                 picture, caption, failures = self._pair(position, int(place[0]), int(place[1]))
-                torch.manual_seed(int(draws.bits(self._seed, "crop", position) >> np.uint64(1)))  # the crop belongs to the place in the stream
+                crop_seed = draws.bits(self._seed, "crop", position) >> np.uint64(1)  # the crop belongs to the place in the stream
+                torch.default_generator.manual_seed(int(crop_seed))  # torch.manual_seed also walks the call stack, which costs as much as the crop
                 pixels.append(crop(picture))
                 captions.append(caption)
                 corrupt += failures > 0
