@@ -211,7 +211,8 @@ def small_shards(small_pool, tiny_scale, tmp_path_factory) -> ShardSet:
 @pytest.fixture(scope="session")
 def tiny_run(tiny_scale, small_shards, tmp_path_factory) -> Run:
     """A finished run of the tiny scale; tests read it and never write to it."""
-    from datacomp.train.run import Hardware, train  # loads torch
+    from datacomp.train.hardware import Hardware
+    from datacomp.train.run import train  # loads torch
 
     return train(tiny_scale, (small_shards,), tmp_path_factory.mktemp("runs") / "run", hardware=Hardware(workers=0))
 

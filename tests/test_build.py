@@ -31,7 +31,8 @@ from datacomp.pool import pairs
 from datacomp.pool.build import build, plan
 from datacomp.pool.pairs import Reason
 from datacomp.reshard.run import Form, reshard
-from datacomp.train.run import Hardware, train
+from datacomp.train.hardware import Hardware
+from datacomp.train.run import train
 
 TESTS = Path(__file__).parent
 GIVEN = "0123456789abcdef" * 2

@@ -24,7 +24,7 @@ from datacomp.reshard.run import Form, reshard
 ROOT = Path(__file__).parent.parent
 PROMISED = {  # these names stay
     *("pool make", "filter", "subset check", "subset info", "reshard", "train", "evaluate", "export", "enter", "verify"),
-    *("board build", "board serve", "run", "demo", "calibrate", "runs list", "runs show", "trace"),
+    *("board build", "board serve", "run", "demo", "estimate", "calibrate", "runs list", "runs show", "trace"),
 }
 
 

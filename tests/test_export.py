@@ -27,7 +27,8 @@ from datacomp.evaluate.run import evaluate
 from datacomp.network import build
 from datacomp.network.embed import Embedder
 from datacomp.train.export import CARD, CONFIG, WEIGHTS, card, export
-from datacomp.train.run import Hardware, train
+from datacomp.train.hardware import Hardware
+from datacomp.train.run import train
 
 REPOSITORY = "somebody/tiny"
 

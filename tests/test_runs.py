@@ -21,7 +21,8 @@ from datacomp.cli import app, run_tables
 from datacomp.declared import suite, track
 from datacomp.errors import DatacompError, StageError
 from datacomp.filters.apply import apply
-from datacomp.train.run import Hardware, train
+from datacomp.train.hardware import Hardware
+from datacomp.train.run import train
 
 
 def called(*arguments):

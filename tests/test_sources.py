@@ -15,7 +15,8 @@ from datacomp.declared import scale as scales
 from datacomp.declared import track as tracks
 from datacomp.errors import EntryError, StageError
 from datacomp.train import webdataset
-from datacomp.train.run import Hardware, train
+from datacomp.train.hardware import Hardware
+from datacomp.train.run import train
 
 STATED = {
     "source": [

@@ -17,7 +17,8 @@ from datacomp.declared import scale as scales
 from datacomp.errors import StageError, TarError
 from datacomp.network import build, load
 from datacomp.train import budget, data, loop
-from datacomp.train.run import Hardware, train
+from datacomp.train.hardware import Hardware
+from datacomp.train.run import train
 
 
 def drawable(shards, weight=1.0):

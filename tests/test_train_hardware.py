@@ -22,7 +22,8 @@ from datacomp.errors import BusyError, RecordError, StageError, TarError
 from datacomp.launch import ranks
 from datacomp.network import load
 from datacomp.train import data, loop
-from datacomp.train.run import Hardware, Keeping, train
+from datacomp.train.hardware import Hardware
+from datacomp.train.run import Keeping, train
 
 ALONE = Hardware(workers=0, threads=1)
 

@@ -67,6 +67,7 @@ def train(
     """Train a scale's model by its frozen recipe. Started again, it goes on where it was stopped."""
     from datacomp.declared import scale as scales
     from datacomp.train import run, webdataset
+    from datacomp.train.hardware import Hardware
 
     recipe = scales.load(scale)
     sources, weights = zip(*map(webdataset.read, shards), strict=True)
@@ -77,7 +78,7 @@ def train(
         seed=seed,
         changes=_changes(division, changes or []),
         weights=weights,
-        hardware=run.Hardware(device, devices, threads, workers, accumulate, spare_memory, compiled),
+        hardware=Hardware(device, devices, threads, workers, accumulate, spare_memory, compiled),
         keeping=run.Keeping(save_every * 60, allow_corrupt, max_days, wandb),
     )
     typer.echo(f"{done.record.samples_seen:,} samples seen, weights in {done.weights()}")

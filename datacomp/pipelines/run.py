@@ -16,7 +16,8 @@ from datacomp.evaluate.run import evaluate
 from datacomp.pipelines import miniature
 from datacomp.reshard.run import Form, reshard
 from datacomp.subset.check import check
-from datacomp.train.run import Hardware, train
+from datacomp.train.hardware import Hardware
+from datacomp.train.run import train
 
 ENTRY = "entry.json"
 

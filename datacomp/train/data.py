@@ -21,7 +21,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from datacomp import draws
-from datacomp.artifacts.shards import VirtualShard
+from datacomp.artifacts.shards import ShardSet, VirtualShard
 from datacomp.declared.scale import Sampling, Scale
 from datacomp.errors import DatacompError, StageError, TarError
 from datacomp.network import build
@@ -39,6 +39,11 @@ class Drawable(NamedTuple):
     shards: tuple[Path | VirtualShard, ...]
     samples: tuple[int, ...]
     weight: float
+
+
+def drawable(shards: ShardSet, weight: float = 1.0) -> Drawable:
+    """Shards as a source: only their pairs of picture and caption are drawn."""
+    return Drawable(shards.places, tuple(shard.pairs for shard in shards.record.shards), weight)
 
 
 class Stream:

@@ -17,25 +17,14 @@ from datacomp.declared.scale import Scale
 from datacomp.errors import StageError
 from datacomp.launch import local, ranks
 from datacomp.launch.ranks import World
-from datacomp.train import budget, checkpoint, data, loop
+from datacomp.train import budget, checkpoint, cost, data, loop
 from datacomp.train.checkpoint import Position
 from datacomp.train.data import Batch
+from datacomp.train.hardware import Hardware
 from datacomp.train.log import Log
 
 INPUTS = "inputs.json"
 RECORDED_PACKAGES = ("torch", "torchvision", "open_clip_torch", "timm", "numpy", "pillow", "safetensors")
-
-
-class Hardware(NamedTuple):
-    """What a run computes on, and how. Its last bits depend on the device, on threads and processes; on the loader's workers they do not."""
-
-    device: str | None = None  # by default the first GPU there is
-    devices: int = 1  # processes of this machine, each with a device of its own; a launcher's are counted by it
-    threads: int | None = None  # of each process
-    workers: int | None = None  # loader processes of each
-    accumulate: int = 1  # parts of each process's batch, one after another
-    spare_memory: bool = False  # gradient checkpointing
-    compiled: bool = False
 
 
 class Keeping(NamedTuple):
@@ -83,7 +72,7 @@ def train(
         "what a run is a function of",
     )
     with ranks.joined(local.device(hardware.device)) as world:
-        hardware = _filled(hardware, world)
+        hardware = hardware.filled(world)
         budget.rank_batch_samples(recipe.budget, world.size, hardware.accumulate)
         with files.writing(out) if world.is_first else nullcontext():
             if world.is_first:
@@ -110,14 +99,6 @@ def _check_sources(scale: Scale, shards: tuple[ShardSet, ...], weights: tuple[fl
             )
 
 
-def _filled(hardware: Hardware, world: World) -> Hardware:
-    """Say what was not said. Loader and computation share the cores: more threads than cores make both slower."""
-    on_cpu = world.device == "cpu"
-    here = min(world.size, hardware.devices) if hardware.devices > 1 else 1
-    workers = hardware.workers if hardware.workers is not None else 1 if on_cpu else min(8, max(1, local.cores() // here))
-    return hardware._replace(device=world.device, threads=hardware.threads or max(1, local.compute_threads(workers * here) // here), workers=workers)
-
-
 class _Training:
     """A run from its last resume point to its end."""
 
@@ -129,8 +110,8 @@ class _Training:
         self._trainer = loop.Trainer(
             scale, seed, world.device, world=world, accumulate=hardware.accumulate, spare_memory=hardware.spare_memory, compiled=hardware.compiled
         )
-        sources = tuple(data.Drawable(s.places, tuple(shard.pairs for shard in s.record.shards), w) for s, w in zip(shards, weights, strict=True))
-        stream = data.Stream(sources, scale.sampling, seed)
+        cost.check_disk(out, scale, self._trainer.network)
+        stream = data.Stream(tuple(map(data.drawable, shards, weights)), scale.sampling, seed)
         self._batches = data.Batches(stream, scale, seed, rank=world.rank, rank_batch_samples=budget.rank_batch_samples(scale.budget, world.size))
 
     def run(self) -> Position:
