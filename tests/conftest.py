@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import browsing
+import numpy as np
 import pytest
+import safetensors.numpy
 from hypothesis import settings
 
 from datacomp import digest, files
@@ -154,7 +156,7 @@ def make_run(tmp_path) -> Callable[..., Run]:
         }
         step, seen = recipe.budget.steps, recipe.budget.samples_seen
         weights = runs.weights_path(path, step)
-        files.write_bytes(weights, f"weights of seed {seed}".encode())
+        files.write_bytes(weights, safetensors.numpy.save({"weights": np.array([seed])}))
         record = {
             "inputs": Inputs.model_validate(said | (inputs or {})),
             "samples_seen": seen,
