@@ -19,7 +19,7 @@ from datacomp.artifacts import run as runs
 from datacomp.artifacts import shards as shard_sets
 from datacomp.declared import scale as scales
 from datacomp.errors import BusyError, RecordError, StageError, TarError
-from datacomp.launch import ranks
+from datacomp.launch import local, ranks
 from datacomp.network import load
 from datacomp.train import data, loop
 from datacomp.train.hardware import Hardware
@@ -180,8 +180,19 @@ def test_a_run_goes_on_at_any_step_to_the_same_bytes(recipe, small_shards, whole
     assert content(again.path) == content(whole.path)
 
 
-def test_an_ended_run_keeps_no_point_to_go_on_from(whole):
+def test_an_ended_run_keeps_no_point_to_go_on_from(recipe, small_shards, whole, tmp_path):
     assert not (whole.path / "resume").exists()
+    shutil.copytree(whole.path, tmp_path / "run")
+    (tmp_path / "run" / "resume").mkdir()  # as when the process was killed just before it removed them
+    train(recipe, (small_shards,), tmp_path / "run", hardware=ALONE)
+    assert not (tmp_path / "run" / "resume").exists()
+
+
+@pytest.mark.parametrize(("here", "workers", "threads"), [(1, 1, 7), (4, 1, 1), (8, 1, 1)])
+def test_processes_of_one_machine_share_its_cores(monkeypatch, here, workers, threads):
+    monkeypatch.setattr(local, "cores", lambda: 8)
+    filled = Hardware().filled(ranks.World(0, 16, "cpu", here))
+    assert (filled.workers, filled.threads) == (workers, threads)
 
 
 def test_a_poisoned_point_to_go_on_from_is_not_read(recipe, small_shards, tmp_path, stopped):

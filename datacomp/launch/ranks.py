@@ -24,6 +24,7 @@ class World(NamedTuple):
     rank: int = 0
     size: int = 1
     device: str = "cpu"
+    here: int = 1  # processes on this machine
 
     @property
     def is_first(self) -> bool:
@@ -67,7 +68,7 @@ def joined(device: str) -> Iterator[World]:
         torch.cuda.set_device(device)
     torch.distributed.init_process_group("nccl" if on_gpu else "gloo")
     try:
-        yield World(rank, size, device)
+        yield World(rank, size, device, int(os.environ.get("LOCAL_WORLD_SIZE", size)))
     finally:
         torch.distributed.destroy_process_group()
 
@@ -78,7 +79,7 @@ def run(function: Callable[..., object], arguments: dict[str, Any], processes: i
     The first that fails ends the others; its error is raised here.
     """
     context = multiprocessing.get_context("spawn")
-    place = {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+    place = {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
     running: dict[SpawnProcess, Connection] = {}
     try:
         for rank in range(processes):
@@ -125,6 +126,8 @@ def _start(function: Callable[..., object], arguments: dict[str, Any], place: di
         function(**arguments)
     except DatacompError as error:
         answer.send(error)
+        os._exit(1)
+    except KeyboardInterrupt:
         os._exit(1)
     except Exception:  # noqa: BLE001 told by the parent, once
         answer.send(traceback.format_exc())

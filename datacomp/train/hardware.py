@@ -21,8 +21,7 @@ class Hardware(NamedTuple):
 
     def filled(self, world: World) -> Self:
         """Say what was not said. Loaders and computation share the cores: more threads than cores make both slower."""
-        here = min(world.size, self.devices)
-        workers = self.workers
+        here, workers = world.here, self.workers
         if workers is None:
             workers = 1 if world.device == "cpu" else min(_MOST_WORKERS, max(1, local.cores() // here))
         threads = self.threads or max(1, local.compute_threads(workers * here) // here)

@@ -82,7 +82,8 @@ def train(
                 end = _Training(recipe, shards, weights, out, seed, hardware, keeping, world).run()
                 if world.is_first:
                     _record(recipe, inputs, out, hardware, world, end).write(out / runs.RECORD)
-                    checkpoint.forget(out)
+            if world.is_first:
+                checkpoint.forget(out)
             world.wait()
     return runs.read(out)
 
