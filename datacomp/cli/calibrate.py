@@ -54,7 +54,7 @@ def calibrate(
             allowed=f"{worst.limit:.1f} standard errors",
             repair="run another seed; where that agrees with the first, compare pool, list, packages and hardware",
         )
-    typer.echo("within noise")
+    typer.echo(f"within noise, which is up to {max(one.limit for one in done.averages):.1f} standard errors of a difference")
 
 
 def _count(runs: int) -> str:

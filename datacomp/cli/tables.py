@@ -51,12 +51,12 @@ def show_results(suite: Suite, results: Results, means: Mapping[str, Aggregate])
 
 def show_calibration(found: Calibration) -> None:
     """Print each average beside what is expected of it, in percent. The noise is the standard deviation of one run."""
-    headings = ("", "expected ± noise", "seen", "difference", "in standard errors", "limit", "verdict")
+    headings = ("", "expected ± noise", "seen", "difference", "in standard errors", "verdict")
     table = plain(*headings, right=headings[1:-1])
     for one in found.averages:
         noise = f"± {100 * one.spread.deviation:.2f}" if one.spread else "± ?   "
-        judged = (f"{one.errors:+.1f}", f"{one.limit:.1f}") if one.spread else ("", "")
-        table.add_row(one.name, f"{100 * one.expected:.2f} {noise}", f"{100 * one.seen:.2f}", f"{100 * (one.seen - one.expected):+.2f}", *judged, one.verdict)
+        errors = f"{one.errors:+.1f}" if one.spread else ""
+        table.add_row(one.name, f"{100 * one.expected:.2f} {noise}", f"{100 * one.seen:.2f}", f"{100 * (one.seen - one.expected):+.2f}", errors, one.verdict)
     Console().print(table)
 
 
