@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 
+import faults
 import killed
 import pytest
 import torch
@@ -103,18 +104,31 @@ def test_a_process_that_is_killed_ends_all():
         ranks.run(killed.second_process, {}, 2)
 
 
+@pytest.fixture
+def command(small_shards):
+    """The command for a run of a few steps on shards whose record has another size than the scale's."""
+    changes = {"budget.steps": 12, "budget.global_batch_samples": 32, "budget.checkpoints": 3, "optimizer.learning_rate": 1e-4}
+    tars_only = f"{small_shards.path}/{{00000000..{len(small_shards.tars()) - 1:08d}}}.tar"
+    changed = [part for place, value in changes.items() for part in ("--set", f"{place}={value}")]
+    return ["train", "--scale", "smoke", "--shards", tars_only, "--division", "open", *changed, "--workers", "0", "--threads", "1", "--save-every", "0"]
+
+
 @pytest.mark.slow
-def test_torchrun_starts_the_same_run(small_shards, tmp_path):
+def test_torchrun_starts_the_same_run(command, tmp_path):
     """The processes of a launcher find each other by what it says in their environment."""
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0", "-m", "datacomp"]
-    changes = ["--division", "open", "--set", "budget.steps=4", "--set", "budget.global_batch_samples=32", "--set", "budget.checkpoints=1"]
-    arguments = ["train", "--scale", "smoke", "--shards", small_shards.path, *changes, "--workers", "0", "--threads", "1"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "datacomp"]
     made = []
     for name, launcher in (("alone", [sys.executable, "-m", "datacomp"]), ("launched", torchrun)):
-        subprocess.run([*launcher, *map(str, arguments), "--out", str(tmp_path / name)], check=True, timeout=300)
+        subprocess.run([*launcher, *command, "--out", str(tmp_path / name)], check=True, timeout=300)
         made.append(runs.read(tmp_path / name))
     assert made[1].record.processes == 2
     assert largest_difference(*made) < 1e-5
+
+
+@pytest.mark.slow
+def test_a_training_that_is_killed_again_and_again_gives_the_same_bytes(command, tmp_path):
+    out = tmp_path / "run"
+    assert faults.kill_often([*command, "--out", out], out, runs.RECORD, kills=10) >= 10
 
 
 # Corrupt samples

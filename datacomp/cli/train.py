@@ -66,6 +66,7 @@ def train(
 ) -> None:
     """Train a scale's model by its frozen recipe. Started again, it goes on where it was stopped."""
     from datacomp.declared import scale as scales
+    from datacomp.launch import ranks
     from datacomp.train import run, webdataset
     from datacomp.train.hardware import Hardware
 
@@ -81,7 +82,8 @@ def train(
         hardware=Hardware(device, devices, threads, workers, accumulate, spare_memory, compiled),
         keeping=run.Keeping(save_every * 60, allow_corrupt, max_days, wandb),
     )
-    typer.echo(f"{done.record.samples_seen:,} samples seen, weights in {done.weights()}")
+    if ranks.is_first():
+        typer.echo(f"{done.record.samples_seen:,} samples seen, weights in {done.weights()}")
 
 
 def _changes(division: str, changes: list[str]) -> dict[str, str]:

@@ -52,6 +52,11 @@ def are_started() -> bool:
     return "RANK" in os.environ and "WORLD_SIZE" in os.environ
 
 
+def is_first() -> bool:
+    """Whether this process is to speak for those that were started together."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
 def joined(device: str) -> Iterator[World]:
     """Join the processes that a launcher started together; without one, be alone. Of several GPUs each takes its own."""

@@ -1,6 +1,7 @@
 """The training loop: everything that happens to the weights in a step."""
 
 import math
+import warnings
 from contextlib import nullcontext
 
 import torch
@@ -53,6 +54,8 @@ class Trainer:
         self._mixed = scale.precision == "amp_bfloat16"
         forward: torch.nn.Module = torch.compile(self.network) if compiled else self.network  # type: ignore[assignment]
         if self.world.size > 1:
+            for harmless in ("torch.distributed.nn.functional.all_gather is deprecated", "Grad strides do not match bucket view strides"):
+                warnings.filterwarnings("ignore", message=harmless)  # open_clip's loss; the layout of a grouped convolution's gradient
             forward = DistributedDataParallel(forward, device_ids=[self.device] if self.device.type == "cuda" else None)
         self._forward = forward
 
