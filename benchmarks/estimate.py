@@ -12,13 +12,13 @@ from pathlib import Path
 
 from datacomp.artifacts import pool as pools
 from datacomp.artifacts import shards as shard_sets
+from datacomp.artifacts.run_folder import LOG
 from datacomp.declared import pool as declared_pools
 from datacomp.declared import scale as scales
 from datacomp.filters.apply import apply
 from datacomp.pipelines.estimate import estimate
 from datacomp.pool import synthetic
 from datacomp.reshard.run import Form, reshard
-from datacomp.train.log import LOG
 from datacomp.train.run import train
 
 

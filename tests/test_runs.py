@@ -338,8 +338,16 @@ def test_options_of_strangers_stay_one_word():
 
 
 def test_several_sources_keep_their_weights_apart():
-    assert "--shards A=2 --shards B=0.5 " in commands.of_run("nano", "closed", 0, ["A", "B"], [2.0, 0.5], "RUN")
-    assert "--division open" in commands.of_run("nano", "open", 0, ["A"], [2.0], "RUN")
+    assert "--shards A=2 --shards B=0.5 " in commands.of_run("nano", {}, 0, ["A", "B"], [2.0, 0.5], "RUN")
+    assert "--division open" in commands.of_run("nano", {"optimizer.beta2": "0.9"}, 0, ["A"], [2.0], "RUN")
+
+
+def test_a_run_of_the_open_division_is_traced_with_its_changes(make_entry, tmp_path):
+    make_entry(changes={"optimizer.beta2": "0.9", "precision": '"float32"'}).write(tmp_path / "entry.json")
+    links = trace.trace(tmp_path / "entry.json")
+    assert "FAIL" not in states(links).values()
+    (run,) = [link for link in links if link.artefact == "run"]
+    assert """ --division open --set optimizer.beta2=0.9 --set 'precision="float32"' """ in run.command
 
 
 def test_an_inputs_file_of_another_program_is_reported_and_not_followed(tmp_path):

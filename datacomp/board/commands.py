@@ -3,7 +3,7 @@
 import math
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from datacomp.artifacts.entry import Entry
 from datacomp.artifacts.run import Source
@@ -31,6 +31,8 @@ def of_chain(entry: Entry, pool: str) -> str:
     seeds = " ".join(f"--seed {run.seed}" for run in entry.runs)
     run = f"datacomp run --track {entry.track} --scale {entry.scale} --suite {entry.suite} --pool POOL --subset LIST.npy"
     lines.append(f"{run} \\\n    {about} \\\n    {seeds} --out RUN")
+    if entry.changes:
+        lines.append(f"# that is the closed division; this entry was trained by datacomp train{_changed(entry.changes)}")
     return "\n".join(lines)
 
 
@@ -70,11 +72,14 @@ def of_shards(source: Source, scale: str, pool: str, listed: str, out: str, reco
     return f"{command}{''.join(f' {flag}' for flag, given in flags.items() if given)} --out {out}"
 
 
-def of_run(scale: str, division: str, seed: int, shards: Sequence[str], weights: Sequence[float], out: str) -> str:
-    """A training run."""
+def of_run(scale: str, changes: Mapping[str, str], seed: int, shards: Sequence[str], weights: Sequence[float], out: str) -> str:
+    """A training run, of the open division where the recipe was changed."""
     given = shards if len(shards) == 1 else [f"{place}={weight:g}" for place, weight in zip(shards, weights, strict=True)]
-    changed = "" if division == "closed" else f" --division {division}"
-    return f"datacomp train --scale {scale}{changed} {' '.join(f'--shards {place}' for place in given)} --seed {seed} --out {out}"
+    return f"datacomp train --scale {scale}{_changed(changes)} {' '.join(f'--shards {place}' for place in given)} --seed {seed} --out {out}"
+
+
+def _changed(changes: Mapping[str, str]) -> str:
+    return " --division open" * bool(changes) + "".join(f" --set {shlex.quote(f'{place}={value}')}" for place, value in changes.items())
 
 
 def of_results(run: str, suite: str) -> str:

@@ -107,7 +107,7 @@ def _of_seed(entry: Entry, run: SeedRun, place: Path | None, name: str) -> list[
     found = _of_file(place and place / runs.RECORD)
     if place and found == run.run_sha256:
         return [results, _run(place, RunRecord.read(place / runs.RECORD), run.run_sha256, name)]
-    inputs = Inputs(scale=entry.scale, recipe_sha256=entry.recipe_sha256, division=entry.division, seed=run.seed, sources=run.sources)
+    inputs = Inputs(scale=entry.scale, recipe_sha256=entry.recipe_sha256, division=entry.division, changes=entry.changes, seed=run.seed, sources=run.sources)
     digests = (_known(runs.RECORD, run.run_sha256, found), *_recipe_and_code(inputs, run.code), _known("weights", run.weights_sha256, None))
     return [results, _run_link(inputs, digests, name)]
 
@@ -122,14 +122,19 @@ def _run(path: Path, record: RunRecord, sha256: str, name: str) -> Link:
 
 def _run_link(inputs: Inputs, digests: tuple[Known, ...], name: str) -> Link:
     weights = [source.weight for source in inputs.sources]
-    command = commands.of_run(inputs.scale, inputs.division, inputs.seed, _places("SHARDS", len(weights)), weights, name)
+    command = commands.of_run(inputs.scale, inputs.changes, inputs.seed, _places("SHARDS", len(weights)), weights, name)
     return Link(artefact="run", about=f"seed {inputs.seed}, scale {inputs.scale}, {inputs.division} division", digests=digests, command=command)
 
 
 def _recipe_and_code(inputs: Inputs, code: Code) -> tuple[Known, Known]:
     own = code.sha256 == digest.of_code()
     return (
-        _known("recipe", inputs.recipe_sha256, _today(lambda: scales.load(inputs.scale).digest()), f"tracks/scales/{inputs.scale}.toml"),
+        _known(
+            "recipe",
+            inputs.recipe_sha256,
+            _today(lambda: scales.changed(scales.load(inputs.scale), inputs.changes).digest()),
+            f"tracks/scales/{inputs.scale}.toml",
+        ),
         Known(what="code", sha256=code.sha256, state="OK" if own else "not here", note=f"version {code.version}{'' if own else ', other code than this'}"),
     )
 

@@ -8,9 +8,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from datacomp import digest
+from datacomp.artifacts.run_folder import LOG
 from datacomp.errors import StageError
 
-LOG = "log.jsonl"
 TENSORBOARD = "tensorboard"
 _EVERY_S = 5.0
 

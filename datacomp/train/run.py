@@ -11,6 +11,7 @@ import datacomp
 from datacomp import digest, files, progress
 from datacomp.artifacts import run as runs
 from datacomp.artifacts.run import Code, Inputs, Run, RunRecord, Source
+from datacomp.artifacts.run_folder import INPUTS
 from datacomp.artifacts.shards import NOT_HERE, ShardSet
 from datacomp.declared import scale as scales
 from datacomp.declared.scale import Scale
@@ -23,7 +24,6 @@ from datacomp.train.data import Batch
 from datacomp.train.hardware import Hardware
 from datacomp.train.log import Log
 
-INPUTS = "inputs.json"
 RECORDED_PACKAGES = ("torch", "torchvision", "open_clip_torch", "timm", "numpy", "pillow", "safetensors")
 
 
