@@ -141,7 +141,7 @@ def test_a_disturbed_training_ends_with_the_same_weights(disturb, site, cluster,
 
 
 def test_a_training_whose_time_is_over_saves_and_goes_on(site, undisturbed, thirty_steps, small_shards, tmp_path):
-    place, out = site(time_min=1, warn_s=20, **FOUR), tmp_path / "run"
+    place, out = site(time_min=1, warn_s=10, tries=10, **FOUR), tmp_path / "run"
     job = submitted(place, thirty_steps, small_shards, out, step_s=0.7)
     assert ended(out, place) == undisturbed[1]
     assert lab.restarts(job) >= 1
