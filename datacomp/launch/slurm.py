@@ -118,8 +118,9 @@ def _parameters(place: Place, kind: Kind, what: str, folder: Path, code: Path, a
 
 def _start_again(folder: Path, tries: int) -> list[str]:
     """The end of a job's script: what was stopped, or failed, goes back into the queue, unless a user has to repair something or it failed too often."""
-    refused, stopped = (shlex.quote(str(path(folder, "JOB"))).replace("JOB", "$SLURM_JOB_ID") for path in (work.refusal, work.stopped))
-    failures = f"{shlex.quote(str(folder))}/${{SLURM_JOB_ID}}_failures"
+    job = "${SLURM_JOB_ID}"
+    names = (work.refusal(folder, job).name, work.stopped(folder, job).name, f"{job}_failures")
+    refused, stopped, failures = (f"{shlex.quote(str(folder))}/{name}" for name in names)
     return [
         "code=$?",
         f"if [ $code -ne 0 ] && [ ! -e {refused} ]; then",
