@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import typer
 
-from datacomp.cli import board, calibrate, decontaminate, enter, estimate, evaluate, export, filtering, inspect, pool, run, runs, subset, train
+from datacomp.cli import board, calibrate, decontaminate, enter, estimate, evaluate, export, filtering, inspect, pool, run, runs, score, subset, train
 from datacomp.cli.old_names import Commands
 from datacomp.errors import DatacompError
 
@@ -19,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for group in (pool, filtering, subset, inspect, decontaminate, estimate, train, evaluate, export, enter, board, run, runs, calibrate):
+for group in (pool, score, filtering, subset, inspect, decontaminate, estimate, train, evaluate, export, enter, board, run, runs, calibrate):
     group.register(app)
 
 
