@@ -67,7 +67,7 @@ class BestOfTable(Best):
             twice = found.filter(pl.col("uid").is_duplicated())["uid"][0]
             raise FilterError(f"{self.table} has several scores for uid {twice}", allowed="one row a uid")
         if missing := len(wanted.join(found, on="uid", how="anti")):
-            self._say_missing(block, missing, wanted.join(found, on="uid", how="anti")["uid"][0])
+            self._check_missing(block, missing, wanted.join(found, on="uid", how="anti")["uid"][0])
         joined = wanted.join(found, on="uid", how="left", maintain_order="left")
         return Block(joined, block.span, block.table).numbers(self.column)
 
@@ -76,7 +76,7 @@ class BestOfTable(Best):
         path = self.table / f"{block.span.stem}.parquet" if self.table.is_dir() else self.table
         return tables.look_up([path], [self.column], block.columns["uid"])
 
-    def _say_missing(self, block: Block, missing: int, first: str) -> None:
+    def _check_missing(self, block: Block, missing: int, first: str) -> None:
         raise FilterError(
             f"{self.table} has no score for {missing:,} of {len(block):,} rows of {block.span.stem}.parquet, the first is {first}",
             repair="score the whole pool, or give the pool that was scored",
@@ -111,7 +111,7 @@ class BestOfPass(BestOfTable):
             return super()._found(block)
         return tables.look_up(self.given.tables(), [self.column], block.columns["uid"])
 
-    def _say_missing(self, block: Block, missing: int, first: str) -> None:
+    def _check_missing(self, block: Block, missing: int, first: str) -> None:
         """Nothing: the record of the scores counts by reason what a pool's tars hold and could not be scored."""
 
     def provenance(self) -> Provenance:
