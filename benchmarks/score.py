@@ -88,7 +88,7 @@ def ours(pool: Pool, folder: Path, out: Path, device: str) -> tuple[float, dict[
     shutil.rmtree(out, ignore_errors=True)
     choose.load.cache_clear()
     start = time.perf_counter()
-    done = run.score(pool, choose.one(None, f"local-dir:{folder}", None), out, run.Settings(device, BATCH_SAMPLES))
+    done = run.score(pool, choose.one(None, f"local-dir:{folder}", None), out, run.Settings(device, BATCH_SAMPLES, None))
     seconds = time.perf_counter() - start
     return seconds, {uid: score for path in done.tables() for uid, score in tables.read_parquet(path).rows()}
 

@@ -149,11 +149,13 @@ def test_a_record_that_does_not_add_up_is_none(scored):
 
 def test_the_generated_pool_s_scores_are_those_of_its_metadata(small_pool, tmp_path):
     reference = choose.choose(["b32=none"])[0]
-    done = run.score(small_pool, reference, tmp_path / "scores", Settings("cpu", workers=1))
+    done = run.score(small_pool, reference, tmp_path / "scores", Settings("cpu", 256, 1))
     metadata = tables.read_parquet(small_pool.metadata("00000000"))
     assert list(by_uid(done)) == metadata["uid"].to_list()
     assert list(by_uid(done).values()) == pytest.approx(metadata["clip_l14_similarity_score"].to_list(), abs=1e-6)
     assert np.allclose(tables.read_npz(done.path / "00000000.npz", "l14_txt"), tables.read_npz(small_pool.features("00000000"), "l14_txt"), atol=1e-3)
+    clip_score = apply("clip_score", {"fraction": 0.3}, small_pool, tmp_path / "clip_score.npy")
+    assert np.array_equal(best(small_pool, done, tmp_path, fraction=0.3).uids, clip_score.uids)
 
 
 def test_a_run_of_one_s_own_scores(pool, tiny_run, tiny_scale, tmp_path, monkeypatch):
@@ -242,6 +244,16 @@ def test_a_tar_that_is_cut_off_is_scored_up_to_there(pool, network, tmp_path):
     assert done.record.broken_tars == ("00000000.tar",)
     assert done.record.dropped_samples["cut off"] == 1
     assert len(tables.read_parquet(done.tables()[0])) == 20
+
+
+def test_an_empty_tar_gives_an_empty_table(pool, network, tmp_path):
+    shutil.copytree(pool.path, tmp_path / "pool")
+    with tars.TarWriter(tmp_path / "pool" / "shards" / "00000001.tar"):
+        pass
+    done = run.score(pools.read(tmp_path / "pool"), network, tmp_path / "scores", ONE)
+    assert (done.record.samples, done.record.scored_samples) == (80, 80)
+    assert len(tables.read_parquet(done.tables()[1], ["uid", "score"])) == 0
+    assert tables.read_npz(done.path / "00000001.npz", "tiny_img").shape == (0, 8)
 
 
 def test_a_uid_that_stands_twice_is_an_error(pool, network, tmp_path):
@@ -374,6 +386,15 @@ def test_a_folder_takes_one_network_only(pool, network, scored, tmp_path, stoppe
     (tmp_path / "taken" / "thesis.tex").touch()
     with pytest.raises(StageError, match=r"already holds thesis\.tex"):
         run.score(pool, network, tmp_path / "taken", ONE)
+
+
+def test_a_device_that_is_not_here_and_a_prefix_that_is_none_are_refused(pool, network, model, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(StageError, match="--device cuda:1 came, and torch finds no GPU here"):
+        run.score(pool, network, tmp_path / "scores", ONE._replace(device="cuda:1"))
+    with pytest.raises(StageError, match="is no prefix of embeddings"):
+        run.score(pool, choose.one(None, f"local-dir:{model}", None, "../l14"), tmp_path / "scores", ONE)
+    assert list(tmp_path.iterdir()) == []
 
 
 # The filter

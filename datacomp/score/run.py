@@ -8,6 +8,8 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+
 from datacomp import digest, files, progress
 from datacomp.artifacts import pool as pools
 from datacomp.artifacts import scores
@@ -21,20 +23,18 @@ from datacomp.network.choose import Network
 from datacomp.score import tar
 from datacomp.score.tar import Task
 
-BATCH_SAMPLES = 256
-
 _PREFIX = re.compile(r"[a-z0-9]*")
 
 
 class Settings(NamedTuple):
     """How it is computed. Scores depend on the kind of device and on the batch in their last bits, and on nothing else here."""
 
-    device: str | None = None
-    batch_samples: int = BATCH_SAMPLES
-    workers: int | None = None  # processes, or on a GPU threads that decode while it computes
+    device: str | None  # the first GPU or else the CPU, if not given
+    batch_samples: int
+    workers: int | None  # processes, or on a GPU threads that decode while it computes; one a core, if not given
 
 
-def score(pool: Pool, network: Network, out: Path, settings: Settings = Settings()) -> Scores:  # noqa: B008 - it never changes
+def score(pool: Pool, network: Network, out: Path, settings: Settings) -> Scores:
     """Score every sample in a pool's tars into `out`; embeddings are written under the network's prefix, if it has one.
 
     Finished scores of the same pool and network are returned as they are. Raises StageError where `out` holds others, PoolError where the
@@ -62,7 +62,7 @@ class Planned(NamedTuple):
     done: int
 
 
-def plan(pool: Pool, network: Network, out: Path, settings: Settings = Settings()) -> Planned:  # noqa: B008 - it never changes
+def plan(pool: Pool, network: Network, out: Path, settings: Settings) -> Planned:
     """Load the network and look at the pool's tars; nothing is written."""
     tasks = _tasks(pool, network, out, settings)
     return Planned(_scorer(network, settings), len(tasks), sum(task.is_done() for task in tasks))
@@ -74,6 +74,8 @@ def _tasks(pool: Pool, network: Network, out: Path, settings: Settings) -> list[
     if not _PREFIX.fullmatch(network.prefix):
         raise StageError(f"{network.prefix!r} is no prefix of embeddings", allowed="lower-case letters and digits, as in l14")
     device = local.device(settings.device)
+    if _is_gpu(device) and not torch.cuda.is_available():
+        raise StageError(f"--device {device} came, and torch finds no GPU here", allowed="cpu", repair="leave out --device")
     threads = (settings.workers or local.cores()) if _is_gpu(device) else 1
     return [Task(path, out, network, device, settings.batch_samples, pool.tombstones(), threads) for path in pool.tars()]
 
