@@ -314,6 +314,7 @@ def test_every_way_to_name_a_network_leads_to_it(model, network, tmp_path, monke
         ("local-dir:pickled", "tiny.safetensors", "has its own weights"),
         ("hf-hub:apple/DFN-public", None, "is not on this machine.*0.6 GB.*hf download apple/DFN-public open_clip_config.json"),
         ("hf-hub:../../etc", None, "is no repository of the Hub"),
+        ("hf-hub:../etc", None, "is no repository of the Hub"),
         ("", None, "one network is needed"),
     ],
 )

@@ -1,6 +1,5 @@
 """Choosing the networks behind a pool's scores and features: the shipped references, one of our own runs, or somebody else's weights."""
 
-import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,7 +21,6 @@ ALLOWED = f"PREFIX={REFERENCE}, PREFIX=RUN (a folder), PREFIX=ARCHITECTURE[/TAG]
 _REFERENCE_POOL = "nano"  # whose record names the shipped networks
 _LOCAL, _HUB = "local-dir:", "hf-hub:"
 _MODELS = f"ARCHITECTURE[/TAG] or CONFIG.json with --weights FILE.safetensors, {_LOCAL}FOLDER, {_HUB}OWNER/NAME"
-_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +102,12 @@ def _weights_in(folder: Path) -> Path:
 def _downloaded(repository: str) -> Path:
     """The folder in the Hub's cache on this machine into which a repository was downloaded."""
     from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
-    if not _REPOSITORY.fullmatch(repository):
-        raise StageError(f"{repository!r} is no repository of the Hub", allowed=f"{_HUB}OWNER/NAME")
-    found = [try_to_load_from_cache(repository, name) for name in (published.CONFIG, published.WEIGHTS)]
+    try:
+        found = [try_to_load_from_cache(repository, name) for name in (published.CONFIG, published.WEIGHTS)]
+    except HFValidationError:
+        raise StageError(f"{repository!r} is no repository of the Hub", allowed=f"{_HUB}OWNER/NAME") from None
     if not all(isinstance(path, str) for path in found):
         raise StageError(
             f"{_HUB}{repository} is not on this machine, and nothing is downloaded unasked: such weights have 0.6 GB (ViT-B/32) to 4 GB (ViT-H/14)",
