@@ -50,8 +50,8 @@ class Work:
 
 
 def answer(function: Callable[[Any], Any], tasks: Sequence[Any]) -> list[Any]:
-    """One share of an array's tasks, by all cores of the job."""
-    return list(local.run_all(function, tasks))
+    """One share of an array's tasks, by all cores of the job; where it has a GPU, by one process."""
+    return list(local.run_all(function, tasks, workers=1 if os.environ.get("CUDA_VISIBLE_DEVICES") else None))
 
 
 def refusal(folder: Path, job: str) -> Path:
