@@ -41,11 +41,11 @@ Profile = Annotated[str, typer.Option("--profile", help="Where to work: here, or
 
 
 def place(profile: str) -> "Place":
-    """Where a command is to run, told on standard error."""
+    """Where a command is to run, told."""
     from datacomp.launch import profile as profiles
 
     chosen = profiles.choose(profile)
-    typer.echo(chosen.told(), err=True)
+    typer.echo(chosen.told())
     return chosen
 
 
