@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import faults
+import forking
 import killed
 import pytest
 import torch
@@ -125,10 +126,18 @@ def test_torchrun_starts_the_same_run(command, tmp_path):
     assert largest_difference(*made) < 1e-5
 
 
+def points_can_be_read(run):
+    for path in (run / "resume").glob("step_*.safetensors"):
+        load.read_tensors(path)
+
+
 @pytest.mark.slow
-def test_a_training_that_is_killed_again_and_again_gives_the_same_bytes(command, tmp_path):
+def test_a_training_that_is_killed_forty_times_gives_the_same_bytes(command, tmp_path):
     out = tmp_path / "run"
-    assert faults.kill_often([*command, "--out", out], out, runs.RECORD, kills=10) >= 10
+    workers = tuple(("--workers", str(number)) for number in range(3))
+    with forking.Forks(tmp_path / "said") as forks:
+        how = {"kills": 40, "start": forks.start, "options": workers, "check": points_can_be_read}
+        assert faults.kill_often([*command, "--out", out], out, runs.RECORD, **how) >= 40
 
 
 # Corrupt samples
