@@ -1,12 +1,12 @@
 """datacomp reshard and datacomp train."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from datacomp import places
-from datacomp.cli.options import AllowMissing, Device, Out, Pool, Scale, Seed, SubsetFile, Threads
+from datacomp.cli.options import AllowMissing, Data, Device, Out, Pool, Scale, Seed, SubsetFile, Suite, Threads
 from datacomp.errors import StageError
 
 
@@ -63,27 +63,40 @@ def train(
     allow_corrupt: Annotated[float, typer.Option("--allow-corrupt", help="Share of the samples seen that may be unreadable; others stand in.")] = 0.001,
     max_days: Annotated[float | None, typer.Option("--max-days", help="Refuse a run that would take longer.", show_default=False)] = None,
     wandb: Annotated[str, typer.Option("--wandb", help="A project of Weights & Biases to log to as well.", show_default=False)] = "",
+    rehearse: Annotated[
+        int | None, typer.Option("--rehearse", help="Take so many steps into OUT-rehearsal, be killed, go on, evaluate: no entry.", show_default=False)
+    ] = None,
+    suite: Suite = "nano",
+    data: Data = None,
 ) -> None:
-    """Train a scale's model by its frozen recipe. Started again, it goes on where it was stopped."""
+    """Train a scale's model by its frozen recipe. Started again, it goes on where it was stopped.
+
+    --suite and --data are for --rehearse.
+    """
     from datacomp.declared import scale as scales
+    from datacomp.declared import suite as suites
     from datacomp.launch import ranks
     from datacomp.train import run, webdataset
     from datacomp.train.hardware import Hardware
 
     recipe = scales.load(scale)
     sources, weights = zip(*map(webdataset.read, shards), strict=True)
-    done = run.train(
-        recipe,
-        sources,
-        out,
-        seed=seed,
-        changes=_changes(division, changes or []),
-        weights=weights,
-        hardware=Hardware(device, devices, threads, workers, accumulate, spare_memory, compiled),
-        keeping=run.Keeping(save_every * 60, allow_corrupt, max_days, wandb),
-    )
+    said: dict[str, Any] = {
+        "seed": seed,
+        "changes": _changes(division, changes or []),
+        "weights": weights,
+        "hardware": Hardware(device, devices, threads, workers, accumulate, spare_memory, compiled),
+        "keeping": run.Keeping(save_every * 60, allow_corrupt, max_days, wandb),
+    }
+    if rehearse is not None:
+        from datacomp.pipelines import rehearse as rehearsing
+
+        done = rehearsing.rehearse(recipe, sources, out, rehearse, suites.load(suite), data, **said)
+        typer.echo("\n".join(rehearsing.report(done)))
+        return
+    trained = run.train(recipe, sources, out, **said)
     if ranks.is_first():
-        typer.echo(f"{done.record.samples_seen:,} samples seen, weights in {done.weights()}")
+        typer.echo(f"{trained.record.samples_seen:,} samples seen, weights in {trained.weights()}")
 
 
 def _changes(division: str, changes: list[str]) -> dict[str, str]:

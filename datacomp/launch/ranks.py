@@ -16,6 +16,7 @@ from datacomp.errors import DatacompError, StageError
 from datacomp.launch import local
 
 _GRACE_S = 10.0  # to end in, before a process is killed
+_LOOK_S = 0.02
 
 
 class World(NamedTuple):
@@ -78,10 +79,10 @@ def joined(device: str) -> Iterator[World]:
         torch.distributed.destroy_process_group()
 
 
-def run(function: Callable[..., object], arguments: dict[str, Any], processes: int) -> None:
+def run(function: Callable[..., object], arguments: dict[str, Any], processes: int, *, kill_when: Callable[[], bool] | None = None) -> bool:
     """Call an importable function in several new processes of this machine, which find themselves by `joined`.
 
-    The first that fails ends the others; its error is raised here.
+    The first that fails ends the others; its error is raised here. As soon as `kill_when` holds, all are killed, and False is returned.
     """
     context = multiprocessing.get_context("spawn")
     place = {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
@@ -95,7 +96,10 @@ def run(function: Callable[..., object], arguments: dict[str, Any], processes: i
             running[process] = ours
         left = dict(running)
         while left:
-            ended = wait([process.sentinel for process in left])
+            ended = wait([process.sentinel for process in left], _LOOK_S if kill_when else None)
+            if kill_when and kill_when():
+                _end(list(left), SpawnProcess.kill)
+                return False
             for process in [process for process in left if process.sentinel in ended]:
                 said = left.pop(process)
                 process.join()
@@ -103,6 +107,7 @@ def run(function: Callable[..., object], arguments: dict[str, Any], processes: i
                     raise _failure(process, said)
     finally:
         _end(list(running))
+    return True
 
 
 def _failure(process: SpawnProcess, said: Connection) -> DatacompError:
@@ -114,9 +119,9 @@ def _failure(process: SpawnProcess, said: Connection) -> DatacompError:
     return error if isinstance(error, DatacompError) else StageError(f"one of the processes that compute together failed:\n{error}")
 
 
-def _end(processes: list[SpawnProcess]) -> None:
+def _end(processes: list[SpawnProcess], end: Callable[[SpawnProcess], None] = SpawnProcess.terminate) -> None:
     for process in processes:
-        process.terminate()
+        end(process)
     for process in processes:
         process.join(_GRACE_S)
         if process.is_alive():

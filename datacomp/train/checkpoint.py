@@ -38,7 +38,7 @@ def save(run: Path, position: Position, network: torch.nn.Module, optimizer: tor
     tensors = {f"model/{name}": tensor for name, tensor in network.state_dict().items()}
     for name, parameter in network.named_parameters():
         tensors |= {f"optimizer/{name}/{key}": value for key, value in optimizer.state[parameter].items()}
-    load.write_tensors(run / _RESUME / f"step_{position.step:08d}.safetensors", tensors, {_CORRUPT: str(position.corrupt_samples)})
+    load.write_tensors(point_path(run, position.step), tensors, {_CORRUPT: str(position.corrupt_samples)})
     for older in _points(run)[:-_KEPT]:
         older.unlink()
 
@@ -61,6 +61,11 @@ def resume(run: Path, network: torch.nn.Module, optimizer: torch.optim.Optimizer
         state = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
         optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in state.items()}
     return Position(int(path.stem.removeprefix("step_")), int(load.read_notes(path)[_CORRUPT]))
+
+
+def point_path(run: Path, step: int) -> Path:
+    """Where a point to go on from lies."""
+    return run / _RESUME / f"step_{step:08d}.safetensors"
 
 
 def forget(run: Path) -> None:

@@ -1,7 +1,7 @@
 """The training stage: shards in, a run out. The recipe is the scale's; only data, seed and hardware are the caller's."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from importlib import metadata
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import datacomp
 from datacomp import digest, files, progress
 from datacomp.artifacts import run as runs
-from datacomp.artifacts.run import Code, Inputs, Run, RunRecord, Source
+from datacomp.artifacts.run import REHEARSAL, Code, Inputs, Run, RunRecord, Source
 from datacomp.artifacts.run_folder import INPUTS
 from datacomp.artifacts.shards import NOT_HERE, ShardSet
 from datacomp.declared import scale as scales
@@ -19,6 +19,7 @@ from datacomp.errors import StageError
 from datacomp.launch import local, ranks
 from datacomp.launch.ranks import World
 from datacomp.train import budget, checkpoint, cost, data, loop
+from datacomp.train.budget import Course
 from datacomp.train.checkpoint import Position
 from datacomp.train.data import Batch
 from datacomp.train.hardware import Hardware
@@ -36,6 +37,13 @@ class Keeping(NamedTuple):
     wandb: str = ""  # project
 
 
+class Rehearsal(NamedTuple):
+    """Some steps of the real recipe instead of all: a run that is no entry."""
+
+    steps: int
+    halfway: Callable[[], object] | None = None  # called by the first process when the point to go on from is written there
+
+
 def train(
     scale: Scale,
     shards: tuple[ShardSet, ...],
@@ -46,29 +54,32 @@ def train(
     weights: tuple[float, ...] = (),
     hardware: Hardware | None = None,
     keeping: Keeping | None = None,
+    rehearsal: Rehearsal | None = None,
 ) -> Run:
     """Train a scale's model on shards into `out`; a run that was killed goes on where it was, a finished one is returned.
 
     `weights` are the sources' shares of the samples drawn (1 each by default). `changes` to the recipe (declared.scale.changed) make it a run of
     the open division. Raises StageError where `out` holds another run.
     """
-    hardware, keeping = hardware or Hardware(), keeping or Keeping()
+    hardware, keeping, rehearsal = hardware or Hardware(), keeping or Keeping(), rehearsal or Rehearsal(0)
     if hardware.devices > 1 and not ranks.are_started():
         arguments = {"scale": scale, "shards": shards, "out": out, "seed": seed, "changes": changes, "weights": weights}
-        ranks.run(train, arguments | {"hardware": hardware, "keeping": keeping}, hardware.devices)
+        ranks.run(train, arguments | {"hardware": hardware, "keeping": keeping, "rehearsal": rehearsal}, hardware.devices)
         return runs.read(out)
     weights = weights or (1.0,) * len(shards)
     _check_sources(scale, shards, weights)
     recipe = scales.changed(scale, changes or {})
+    course = budget.course(recipe.budget, rehearsal.steps)
     inputs = Inputs.of(
         {
             "scale": scale.name,
             "recipe_sha256": recipe.digest(),
-            "division": "open" if changes else "closed",
+            "division": REHEARSAL if rehearsal.steps else "open" if changes else "closed",
             "seed": seed,
             "sources": tuple(_source(shard_set, weight) for shard_set, weight in zip(shards, weights, strict=True)),
         }
-        | ({"changes": dict(changes)} if changes else {}),
+        | ({"changes": dict(changes)} if changes else {})
+        | ({"rehearsed_steps": rehearsal.steps} if rehearsal.steps else {}),
         "what a run is a function of",
     )
     with ranks.joined(local.device(hardware.device)) as world:
@@ -79,9 +90,10 @@ def train(
                 _claim(out, inputs)
             world.wait()
             if not (out / runs.RECORD).is_file():
-                end = _Training(recipe, shards, weights, out, seed, hardware, keeping, world).run()
+                stream = data.Stream(tuple(map(data.drawable, shards, weights)), recipe.sampling, seed)
+                end = _Training(recipe, course, stream, out, seed, hardware, keeping, world).run(rehearsal.halfway)
                 if world.is_first:
-                    _record(recipe, inputs, out, hardware, world, end).write(out / runs.RECORD)
+                    _record(recipe, course, inputs, out, hardware, world, end).write(out / runs.RECORD)
             if world.is_first:
                 checkpoint.forget(out)
             world.wait()
@@ -103,21 +115,18 @@ def _check_sources(scale: Scale, shards: tuple[ShardSet, ...], weights: tuple[fl
 class _Training:
     """A run from its last resume point to its end."""
 
-    def __init__(
-        self, scale: Scale, shards: tuple[ShardSet, ...], weights: tuple[float, ...], out: Path, seed: int, hardware: Hardware, keeping: Keeping, world: World
-    ) -> None:
+    def __init__(self, scale: Scale, course: Course, stream: data.Stream, out: Path, seed: int, hardware: Hardware, keeping: Keeping, world: World) -> None:
         local.set_threads(hardware.threads or 1)
-        self._scale, self._out, self._hardware, self._keeping, self._world = scale, out, hardware, keeping, world
+        self._scale, self._course, self._out, self._hardware, self._keeping, self._world = scale, course, out, hardware, keeping, world
         self._trainer = loop.Trainer(
             scale, seed, world.device, world=world, accumulate=hardware.accumulate, spare_memory=hardware.spare_memory, compiled=hardware.compiled
         )
         cost.check_disk(out, scale, self._trainer.network)
-        stream = data.Stream(tuple(map(data.drawable, shards, weights)), scale.sampling, seed)
         self._batches = data.Batches(stream, scale, seed, rank=world.rank, rank_batch_samples=budget.rank_batch_samples(scale.budget, world.size))
 
-    def run(self) -> Position:
+    def run(self, halfway: Callable[[], object] | None = None) -> Position:
         """Take all steps that are left; the last checkpoint is then on the disk."""
-        trainer, steps = self._trainer, self._scale.budget.steps
+        trainer, course = self._trainer, self._course
         position = checkpoint.resume(self._out, trainer.network, trainer.optimizer)
         trainer.network.train()
         saved_s = time.monotonic()
@@ -130,23 +139,26 @@ class _Training:
                 self._check_corrupt(position)
                 if log is None:
                     continue
-                is_kept = position.step in budget.checkpoint_steps(self._scale.budget)
-                if is_kept or log.is_due():
+                is_kept = position.step in course.checkpoints
+                if is_kept or course.halfway or log.is_due():
                     log.add(position.step, self._values(loss, position))
-                    self._check_days(log.projected_s(steps))
+                    self._check_days(log.projected_s(self._scale.budget.steps))
                 if is_kept:  # before the point to go on from: behind it, nobody would write these weights
                     checkpoint.save_weights(self._out, position.step, trainer.network)
-                if position.step < steps and (is_kept or time.monotonic() - saved_s > self._keeping.save_every_s):
+                is_due = time.monotonic() - saved_s > self._keeping.save_every_s
+                if position.step in course.saved or (is_due and position.step < course.steps):
                     checkpoint.save(self._out, position, trainer.network, trainer.optimizer)
                     saved_s = time.monotonic()
+                if position.step == course.halfway and halfway is not None:
+                    halfway()
         return position
 
     def _shown(self, start: int) -> Iterator[Batch]:
-        total, seen = self._scale.budget.samples_seen, self._scale.budget.global_batch_samples
-        loaded = data.load(self._batches, range(start, self._scale.budget.steps), workers=self._hardware.workers or 0, device=self._world.device)
+        seen = self._scale.budget.global_batch_samples
+        loaded = data.load(self._batches, range(start, self._course.steps), workers=self._hardware.workers or 0, device=self._world.device)
         if not self._world.is_first:
             return loaded
-        return progress.show(loaded, total=total, unit=" samples", title="train", start=start * seen, step=seen)
+        return progress.show(loaded, total=self._course.steps * seen, unit=" samples", title="train", start=start * seen, step=seen)
 
     def _log(self, start: int) -> Log:
         about = self._hardware._asdict() | {"processes": self._world.size, "device_name": local.device_name(self._world.device)}
@@ -204,12 +216,12 @@ def _claim(out: Path, inputs: Inputs) -> None:
         raise StageError(f"{out} holds a run with another {differs.replace('_', ' ')}", repair="choose another --out, or remove that folder")
 
 
-def _record(recipe: Scale, inputs: Inputs, out: Path, hardware: Hardware, world: World, end: Position) -> RunRecord:
+def _record(recipe: Scale, course: Course, inputs: Inputs, out: Path, hardware: Hardware, world: World, end: Position) -> RunRecord:
     fields: dict[str, Any] = {
         "inputs": inputs,
-        "samples_seen": recipe.budget.samples_seen,
+        "samples_seen": course.steps * recipe.budget.global_batch_samples,
         "corrupt_samples": end.corrupt_samples,
-        "checkpoints": checkpoint.kept(out, budget.checkpoint_steps(recipe.budget), recipe.budget.global_batch_samples),
+        "checkpoints": checkpoint.kept(out, course.checkpoints, recipe.budget.global_batch_samples),
         "code": Code(version=datacomp.__version__, sha256=digest.of_code()),
         "packages": {name: metadata.version(name) for name in RECORDED_PACKAGES},
         "device": world.device.partition(":")[0],
