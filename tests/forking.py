@@ -72,7 +72,7 @@ def _serve():
     torch.set_num_threads(1)  # a pool of threads would not come with a fork
     gc.freeze()  # collecting garbage would copy all that a fork shares
     pid = 0
-    print(flush=True)
+    _answer(None)
     for line in iter(sys.stdin.readline, ""):
         if (command := json.loads(line)) is None:
             answer = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -81,8 +81,13 @@ def _serve():
             os.setpgid(pid, pid)  # before anybody is told of it
         else:
             _become(*command)
-        print(answer, flush=True)
+        _answer(answer)
     _end(0)
+
+
+def _answer(value):
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
 
 
 def _end(code):

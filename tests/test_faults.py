@@ -9,12 +9,11 @@ from datacomp.artifacts import shards as shard_sets
 from datacomp.errors import StageError
 from datacomp.filters.apply import apply
 
-
 WRITES = "import pathlib, sys, time; out = pathlib.Path(sys.argv[1]); out.mkdir(exist_ok=True); "
 CARELESS = {
     "looks complete and is not": "(out / 'record').write_text('done'); time.sleep(0.1); (out / 'result').write_text('all')",
     "has its name is not whole": "file = (out / 'result').open('w'); file.write('all'); time.sleep(0.1); file.write('of it'); file.close()",
-    "ends in something else|is not whole": "again = (out / 'begun').exists(); (out / 'begun').touch(); time.sleep(0.1); (out / 'result').write_text(str(again))",
+    "ends in something else|is not whole": "mark = out / 'begun'; again = str(mark.exists()); mark.touch(); time.sleep(0.1); (out / 'result').write_text(again)",
     "does not end well": "there = (out / 'begun').exists(); (out / 'begun').touch(); time.sleep(0.1); sys.exit(there)",
     "looked at": "time.sleep(0.1)",
 }

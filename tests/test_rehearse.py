@@ -5,6 +5,7 @@ import json
 import pytest
 import test_evaluate
 
+from datacomp import places
 from datacomp.artifacts import run_folder
 from datacomp.board import calibrate, enter, verify
 from datacomp.declared import expected
@@ -81,6 +82,11 @@ def test_another_folder_is_left_alone(tiny_scale, small_shards, small_suite, tmp
     assert (tmp_path / "run-rehearsal" / "mine").exists()
 
 
+def test_a_rehearsal_in_a_store_is_refused(tiny_scale, small_shards, small_suite):
+    with pytest.raises(StageError, match="give --out a folder of this machine"):
+        rehearse.rehearse(tiny_scale, (small_shards,), places.at("s3://runs/run"), 4, *small_suite, hardware=ALONE)
+
+
 def test_a_rehearsal_under_a_launcher_is_refused(tiny_scale, small_shards, small_suite, tmp_path, monkeypatch):
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "1")
@@ -97,7 +103,7 @@ def test_too_few_and_too_many_steps_are_refused(tiny_scale, steps):
 
 def test_a_rehearsal_goes_into_no_entry(make_run, make_entry, tmp_path):
     run = make_run(inputs=REHEARSED)
-    with pytest.raises(EntryError, match="is a rehearsal of 4 steps, which is no entry.*without --rehearse"):
+    with pytest.raises(EntryError, match=r"is a rehearsal of 4 steps, which is no entry.*without --rehearse"):
         enter.enter([run], suites.load("nano"), tracks.load("filtering"), enter.About(method="m", author="a"))
     with pytest.raises(StageError, match="is of the rehearsal division"):
         calibrate.compare([run], suites.load("nano"), expected.load("nano"), "no_filter")

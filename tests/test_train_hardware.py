@@ -100,6 +100,12 @@ def test_a_failure_of_one_process_is_told_in_one_line_and_ends_all(recipe, small
         train(recipe, (broken,), tmp_path / "run", hardware=ALONE._replace(devices=2))
 
 
+def test_processes_that_find_different_points_to_go_on_from_are_refused(recipe, small_shards, tmp_path):
+    arguments = {"scale": recipe, "shards": (small_shards,), "out": tmp_path / "run", "hardware": ALONE._replace(devices=2)}
+    with pytest.raises(StageError, match=r"different points to go on from.*see the same --out"):
+        ranks.run(killed.train_apart, arguments, 2)
+
+
 def test_a_process_that_is_killed_ends_all():
     with pytest.raises(StageError, match="ended with SIGKILL"):
         ranks.run(killed.second_process, {}, 2)

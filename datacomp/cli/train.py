@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from datacomp import places
-from datacomp.cli.options import AllowMissing, Data, Device, Out, Pool, Scale, Seed, SubsetFile, Suite, Threads
+from datacomp.cli.options import AllowMissing, Data, Device, Pool, Scale, Seed, SubsetFile, Suite, Threads
 from datacomp.errors import StageError
 
 
@@ -46,7 +46,7 @@ def train(
     shards: Annotated[
         list[str], typer.Option("--shards", help="Training shards, or any webdataset; several may be given, each as SHARDS=WEIGHT.", show_default=False)
     ],
-    out: Out,
+    out: Annotated[Path, typer.Option("--out", help="Where the run goes, or s3://…", parser=places.at, metavar="FOLDER", show_default=False)],
     seed: Seed = 0,
     division: Annotated[str, typer.Option("--division", help="closed: the frozen recipe; open: with --set, on a board of its own.")] = "closed",
     changes: Annotated[

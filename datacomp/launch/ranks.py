@@ -26,6 +26,7 @@ class World(NamedTuple):
     size: int = 1
     device: str = "cpu"
     here: int = 1  # processes on this machine
+    number: int = 0  # among these
 
     @property
     def is_first(self) -> bool:
@@ -74,7 +75,7 @@ def joined(device: str) -> Iterator[World]:
         torch.cuda.set_device(device)
     torch.distributed.init_process_group("nccl" if on_gpu else "gloo")
     try:
-        yield World(rank, size, device, int(os.environ.get("LOCAL_WORLD_SIZE", size)))
+        yield World(rank, size, device, int(os.environ.get("LOCAL_WORLD_SIZE", size)), int(os.environ.get("LOCAL_RANK", rank)))
     finally:
         torch.distributed.destroy_process_group()
 

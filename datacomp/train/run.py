@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import datacomp
-from datacomp import digest, files, progress
+from datacomp import digest, files, places, progress
 from datacomp.artifacts import run as runs
 from datacomp.artifacts.run import REHEARSAL, Code, Inputs, Run, RunRecord, Source
 from datacomp.artifacts.run_folder import INPUTS
@@ -24,6 +24,7 @@ from datacomp.train.checkpoint import Position
 from datacomp.train.data import Batch
 from datacomp.train.hardware import Hardware
 from datacomp.train.log import Log
+from datacomp.train.store import Store
 
 RECORDED_PACKAGES = ("torch", "torchvision", "open_clip_torch", "timm", "numpy", "pillow", "safetensors")
 
@@ -85,19 +86,50 @@ def train(
     with ranks.joined(local.device(hardware.device)) as world:
         hardware = hardware.filled(world)
         budget.rank_batch_samples(recipe.budget, world.size, hardware.accumulate)
-        with files.writing(out) if world.is_first else nullcontext():
+        with _place(out, keeping, world) as (work, store):
             if world.is_first:
-                _claim(out, inputs)
+                _claim(work, inputs)
             world.wait()
-            if not (out / runs.RECORD).is_file():
+
+            def saved(step: int) -> None:
+                if store is not None:
+                    store.copy()
+                if step == course.halfway and rehearsal.halfway is not None:
+                    rehearsal.halfway()
+
+            if not (work / runs.RECORD).is_file():
                 stream = data.Stream(tuple(map(data.drawable, shards, weights)), recipe.sampling, seed)
-                end = _Training(recipe, course, stream, out, seed, hardware, keeping, world).run(rehearsal.halfway)
+                end = _Training(recipe, course, stream, work, seed, hardware, keeping, world).run(saved)
                 if world.is_first:
-                    _record(recipe, course, inputs, out, hardware, world, end).write(out / runs.RECORD)
+                    _record(recipe, course, inputs, work, hardware, world, end).write(work / runs.RECORD)
             if world.is_first:
-                checkpoint.forget(out)
+                checkpoint.forget(work)
+                if store is not None:
+                    store.end()
             world.wait()
     return runs.read(out)
+
+
+@contextmanager
+def _place(out: Path, keeping: Keeping, world: World) -> Iterator[tuple[Path, Store | None]]:
+    """The folder to compute in, written by the first process alone, and the store where the run is to lie, if it is to."""
+    if not places.is_remote(out):
+        with files.writing(out) if world.is_first else nullcontext():
+            yield out, None
+        return
+    store = Store(out, keeping.save_every_s)
+    with files.writing(store.work) if world.number == 0 else nullcontext():
+        if world.is_first:
+            store.begin()
+        world.wait()
+        if world.number == 0 and not world.is_first:  # of another machine
+            files.empty(store.work)
+            store.fetch()
+        try:
+            yield store.work, store
+        finally:
+            if world.is_first:
+                store.leave()
 
 
 def _check_sources(scale: Scale, shards: tuple[ShardSet, ...], weights: tuple[float, ...]) -> None:
@@ -124,10 +156,12 @@ class _Training:
         cost.check_disk(out, scale, self._trainer.network)
         self._batches = data.Batches(stream, scale, seed, rank=world.rank, rank_batch_samples=budget.rank_batch_samples(scale.budget, world.size))
 
-    def run(self, halfway: Callable[[], object] | None = None) -> Position:
-        """Take all steps that are left; the last checkpoint is then on the disk."""
+    def run(self, saved: Callable[[int], None]) -> Position:
+        """Take all steps that are left; the last checkpoint is then on the disk. The first process calls `saved` after each point to go on from."""
         trainer, course = self._trainer, self._course
         position = checkpoint.resume(self._out, trainer.network, trainer.optimizer)
+        if self._world.sums(position.step) != [position.step * self._world.size]:
+            raise StageError("the processes found different points to go on from", repair="let all of them see the same --out")
         trainer.network.train()
         saved_s = time.monotonic()
         with self._log(position.step) if self._world.is_first else nullcontext() as log:
@@ -148,9 +182,8 @@ class _Training:
                 is_due = time.monotonic() - saved_s > self._keeping.save_every_s
                 if position.step in course.saved or (is_due and position.step < course.steps):
                     checkpoint.save(self._out, position, trainer.network, trainer.optimizer)
+                    saved(position.step)
                     saved_s = time.monotonic()
-                if position.step == course.halfway and halfway is not None:
-                    halfway()
         return position
 
     def _shown(self, start: int) -> Iterator[Batch]:
