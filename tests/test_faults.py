@@ -13,7 +13,7 @@ WRITES = "import pathlib, sys, time; out = pathlib.Path(sys.argv[1]); out.mkdir(
 CARELESS = {
     "looks complete and is not": "(out / 'record').write_text('done'); time.sleep(0.1); (out / 'result').write_text('all')",
     "has its name is not whole": "file = (out / 'result').open('w'); file.write('all'); time.sleep(0.1); file.write('of it'); file.close()",
-    "ends in something else|is not whole": "mark = out / 'begun'; again = str(mark.exists()); mark.touch(); time.sleep(0.1); (out / 'result').write_text(again)",
+    "something else|not whole": "mark = out / 'begun'; again = str(mark.exists()); mark.touch(); time.sleep(0.1); (out / 'result').write_text(again)",
     "does not end well": "there = (out / 'begun').exists(); (out / 'begun').touch(); time.sleep(0.1); sys.exit(there)",
     "looked at": "time.sleep(0.1)",
 }

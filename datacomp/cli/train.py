@@ -57,7 +57,10 @@ def train(
     threads: Threads = None,
     workers: Annotated[int | None, typer.Option("--workers", help="Loader processes; the batches do not depend on them.", show_default=False)] = None,
     accumulate: Annotated[int, typer.Option("--accumulate", min=1, help="Parts of each process's batch, one after another in the GPU's memory.")] = 1,
-    spare_memory: Annotated[bool, typer.Option("--spare-memory", help="Compute activations twice instead of keeping them.")] = False,
+    spare_memory: Annotated[
+        bool | None,
+        typer.Option(help="Compute activations twice instead of keeping them; by default where a GPU's memory asks for it.", show_default=False),
+    ] = None,
     compiled: Annotated[bool, typer.Option("--compile", help="Compile the model: minutes at the start, faster steps.")] = False,
     save_every: Annotated[float, typer.Option("--save-every", min=0, help="Minutes between the points from which a killed run goes on.")] = 10.0,
     allow_corrupt: Annotated[float, typer.Option("--allow-corrupt", help="Share of the samples seen that may be unreadable; others stand in.")] = 0.001,

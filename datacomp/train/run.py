@@ -84,8 +84,8 @@ def train(
         "what a run is a function of",
     )
     with ranks.joined(local.device(hardware.device)) as world:
-        hardware = hardware.filled(world)
-        budget.rank_batch_samples(recipe.budget, world.size, hardware.accumulate)
+        samples = budget.rank_batch_samples(recipe.budget, world.size, hardware.accumulate) // hardware.accumulate
+        hardware = hardware.filled(world, lambda: cost.cost(recipe).device_bytes(samples))
         with _place(out, keeping, world) as (work, store):
             if world.is_first:
                 _claim(work, inputs)
@@ -151,7 +151,7 @@ class _Training:
         local.set_threads(hardware.threads or 1)
         self._scale, self._course, self._out, self._hardware, self._keeping, self._world = scale, course, out, hardware, keeping, world
         self._trainer = loop.Trainer(
-            scale, seed, world.device, world=world, accumulate=hardware.accumulate, spare_memory=hardware.spare_memory, compiled=hardware.compiled
+            scale, seed, world.device, world=world, accumulate=hardware.accumulate, spare_memory=bool(hardware.spare_memory), compiled=hardware.compiled
         )
         cost.check_disk(out, scale, self._trainer.network)
         self._batches = data.Batches(stream, scale, seed, rank=world.rank, rank_batch_samples=budget.rank_batch_samples(scale.budget, world.size))
