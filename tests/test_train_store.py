@@ -1,10 +1,15 @@
 """A run may lie in a store: killed on one machine it goes on on another, and only one writes; shards may be read from a store that fails at times."""
 
 import hashlib
+import os
+import random
+import signal
 import time
 
+import forking
 import pytest
 import stores
+import test_train_hardware
 from folders import content
 from typer.testing import CliRunner
 
@@ -18,6 +23,7 @@ from datacomp.train.run import Keeping, train
 from datacomp.train.shard import opened
 from datacomp.train.store import LEASE, Lease, Store
 
+command = test_train_hardware.command
 ALONE, OFTEN = Hardware(workers=0, threads=1), Keeping(save_every_s=0)
 
 
@@ -130,6 +136,31 @@ def test_a_store_with_another_run_is_refused(start):
     start()
     with pytest.raises(StageError, match="holds a run with another seed"):
         start(seed=1)
+
+
+def test_several_processes_train_into_a_store(start, out, whole):
+    start(hardware=ALONE._replace(devices=2))
+    assert stored(out).keys() == content(whole.path).keys()
+    assert runs.read(out).record.processes == 2
+
+
+@pytest.mark.slow
+def test_a_run_in_a_store_that_is_killed_again_and_again_gives_the_same_bytes(command, out, tmp_path):
+    draw, kills = random.Random(0), 0
+    with forking.Forks(tmp_path / "said") as forks:
+        for _ in range(20):
+            process = forks.start([*command, "--out", out])
+            time.sleep(3 * draw.random())
+            os.killpg(process.pid, signal.SIGKILL)
+            said, _ = process.communicate()
+            assert process.returncode in {0, -signal.SIGKILL}, said
+            kills += process.returncode != 0
+        for place in (out, tmp_path / "run"):
+            process = forks.start([*command, "--out", place])
+            said, _ = process.communicate()
+            assert process.returncode == 0, said
+    assert kills >= 5
+    assert stored(out) == content(tmp_path / "run")
 
 
 def test_only_a_run_s_own_files_are_brought_here(out, client):
