@@ -64,6 +64,15 @@ def second_process():
     time.sleep(600)
 
 
+def train_apart(**arguments):
+    """Of several processes that train together, the second finds a point to go on from."""
+    from datacomp.train import checkpoint, run
+
+    if os.environ["RANK"] == "1":
+        checkpoint.resume = lambda *about: checkpoint.Position(1)
+    run.train(**arguments)
+
+
 if __name__ == "__main__":
     moment, number = sys.argv[1], int(sys.argv[2])
     if moment in {"before", "after"}:
