@@ -107,6 +107,10 @@ def train(
                 if store is not None:
                     store.end()
             world.wait()
+    return _finished(out)
+
+
+def _finished(out: Path) -> Run:
     if not places.is_remote(out):
         files.await_file(out / runs.RECORD)
     return runs.read(out)
