@@ -5,6 +5,7 @@ import io
 import shlex
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from datacomp.launch.work import Work
 
 _LOST_S = 90.0  # a job that Slurm does not know and that left no result for so long is lost
 _ASK_EVERY_S = 5.0
+_submitting = threading.Lock()  # the stream of errors belongs to all threads
 
 
 class Step(NamedTuple):
@@ -174,7 +176,7 @@ def _submit(place: Place, kind: Kind, what: str, folder: Path, code: Path, asked
     executor = submitit.SlurmExecutor(folder, max_num_timeout=0, python=_python(place))
     executor.update_parameters(**_parameters(place, kind, what, folder, code, after))
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # what sbatch says is told once, below
+        with _submitting, contextlib.redirect_stderr(io.StringIO()):  # what sbatch says is told once, below
             jobs: list[Any] = executor.submit_array(list(asked)) if len(asked) > 1 else [executor.submit(asked[0])]
     except (FailedJobError, FailedSubmissionError) as error:
         raise queue.refused(str(error)) from None
