@@ -4,10 +4,11 @@ import json
 
 import pytest
 import test_evaluate
+from typer.testing import CliRunner
 
-from datacomp import places
+from datacomp import cli, places
 from datacomp.artifacts import run_folder
-from datacomp.board import calibrate, enter, verify
+from datacomp.board import calibrate, enter, trace, verify
 from datacomp.declared import expected
 from datacomp.declared import suite as suites
 from datacomp.declared import track as tracks
@@ -110,6 +111,17 @@ def test_a_rehearsal_goes_into_no_entry(make_run, make_entry, tmp_path):
     make_entry().write(tmp_path / "entry.json")
     _, checks, _ = verify.verify(tmp_path / "entry.json", (run.path,))
     assert "is a rehearsal of 4 steps" in checks[-1].problem
+
+
+def test_the_command_behind_a_rehearsal_is_a_rehearsal_s(make_run):
+    chains = [trace.trace(make_run(name, inputs=inputs).path, (), None) for name, inputs in (("a", REHEARSED), ("b", {}))]
+    commands = [next(link.command for link in chain if link.artefact == "run") for chain in chains]
+    assert [command.endswith(" --rehearse 4") for command in commands] == [True, False]
+
+
+def test_test_sets_are_for_a_rehearsal(tmp_path):
+    said = CliRunner().invoke(cli.app, ["train", "--scale", "smoke", "--shards", "x", "--out", str(tmp_path / "run"), "--data", str(tmp_path)])
+    assert "--data came without --rehearse" in str(said.exception)
 
 
 def test_an_entry_that_says_it_is_a_rehearsal_does_not_hold(make_entry):

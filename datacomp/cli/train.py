@@ -85,6 +85,8 @@ def train(
     from datacomp.train import run, webdataset
     from datacomp.train.hardware import Hardware
 
+    if data is not None and rehearse is None:
+        raise StageError("--data came without --rehearse: only a rehearsal evaluates", repair="leave it out, or evaluate the run with: datacomp evaluate")
     recipe = scales.load(scale)
     sources, weights = zip(*map(webdataset.read, shards), strict=True)
     said: dict[str, Any] = {

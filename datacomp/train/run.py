@@ -136,6 +136,8 @@ def _place(out: Path, keeping: Keeping, world: World) -> Iterator[tuple[Path, St
         finally:
             if world.is_first:
                 store.leave()
+            elif world.number == 0:
+                files.empty(store.work)
 
 
 def _check_sources(scale: Scale, shards: tuple[ShardSet, ...], weights: tuple[float, ...]) -> None:
