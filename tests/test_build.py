@@ -495,10 +495,9 @@ def test_a_pickled_checkpoint_is_read_as_tensors_or_refused(tmp_path, tiny_clip)
 
 
 def test_a_tag_decides_on_preprocessing_and_activation():
-    _, declared = published.check("ViT-L-14/laion2b_s32b_b82k")
-    assert declared["mean"] == (0.5, 0.5, 0.5)
-    assert published.check("ViT-B-32/openai")[1]["quick_gelu"] is True
-    assert published.check("ViT-B-32")[1] == {}
+    assert published.check("ViT-L-14/laion2b_s32b_b82k").preprocess["mean"] == (0.5, 0.5, 0.5)
+    assert published.check("ViT-B-32/openai").preprocess["quick_gelu"] is True
+    assert published.check("ViT-B-32").preprocess == {}
 
 
 # The command

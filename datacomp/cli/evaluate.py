@@ -1,8 +1,15 @@
 """datacomp evaluate and datacomp evalsets."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
-from datacomp.cli.options import Data, Device, Out, Run, Suite, Threads
+from datacomp.cli.options import Data, Device, Out, Suite, Threads
+
+if TYPE_CHECKING:
+    from datacomp.artifacts.results import Results
+    from datacomp.declared import suite as suites
 
 group = typer.Typer(help="Test sets.", no_args_is_help=True)
 
@@ -14,23 +21,59 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    run: Run,
+    run: Annotated[Path | None, typer.Option("--run", help="Folder of a finished run.", show_default=False)] = None,
+    checkpoint: Annotated[str, typer.Option("--checkpoint", help="Of the run: last, all, or a number of steps.")] = "last",
+    model: Annotated[str, typer.Option("--model", help="Instead of a run: open_clip's NAME, NAME/TAG or CONFIG.json.", show_default=False)] = "",
+    weights: Annotated[Path | None, typer.Option("--weights", help="The model's weights, .safetensors.", show_default=False)] = None,
     suite: Suite = "nano",
     data: Data = None,
+    tasks: Annotated[str, typer.Option("--tasks", help="Only these tasks, NAME,NAME; there is no average then.", show_default=False)] = "",
+    out: Annotated[Path | None, typer.Option("--out", help="Where the model's results go; a run's go into its folder.", show_default=False)] = None,
     device: Device = None,
     threads: Threads = None,
 ) -> None:
-    """Evaluate a run's last checkpoint on a suite. Finished tasks are kept when it is started again."""
+    """Evaluate a run or somebody else's model on a suite, or on some of its tasks. Finished tasks are kept when it is started again."""
     from datacomp.artifacts import run as runs
-    from datacomp.board import averages
-    from datacomp.cli import tables
     from datacomp.declared import suite as suites
+    from datacomp.errors import StageError
     from datacomp.evaluate import run as evaluation
     from datacomp.pipelines import miniature
 
-    finished, measured = runs.read(run), suites.load(suite)
-    results = evaluation.evaluate(finished, finished.record.inputs.recipe(), measured, miniature.test_data(measured, data), device=device, threads=threads)
-    tables.show_results(measured, results, averages.aggregates(measured, [results.tasks]))
+    is_foreign = bool(model and weights and out and run is None and checkpoint == runs.LAST)
+    is_own = run is not None and not (model or weights or out)
+    if not (is_foreign or is_own):
+        raise StageError(
+            "it is not clear what to evaluate", allowed="--run RUN [--checkpoint last|N|all], or --model NAME|CONFIG.json --weights FILE --out DIR"
+        )
+    measured = suites.load(suite)
+    names = tuple(filter(None, tasks.split(",")))
+    measured.chosen(names)
+    if run is None:
+        assert weights is not None
+        assert out is not None
+        test_data = miniature.test_data(measured, data)
+        _show(measured, evaluation.evaluate_published(model, weights, measured, test_data, out, tasks=names, device=device, threads=threads))
+        typer.echo(f"results in {out}")
+        return
+    finished = runs.read(run)
+    recipe, wanted = finished.record.inputs.recipe(), runs.checkpoints(finished, checkpoint)
+    test_data = miniature.test_data(measured, data)
+    for one in wanted:
+        if len(wanted) > 1:
+            typer.echo(f"after step {one.step:,}, {one.samples_seen:,} samples seen")
+        _show(measured, evaluation.evaluate(finished, recipe, measured, test_data, tasks=names, checkpoint=one, device=device, threads=threads))
+
+
+def _show(suite: "suites.Suite", results: "Results") -> None:
+    """Print results; the averages only if every task is there."""
+    from datacomp.board import averages
+    from datacomp.cli import tables
+
+    complete = len(results.tasks) == len(suite.tasks)
+    means = averages.aggregates(suite, [results.tasks]) | averages.subset_aggregates(suite, [results.tasks]) if complete else {}
+    tables.show_results(suite, results, means)
+    if not complete:
+        typer.echo(f"{len(results.tasks)} of {len(suite.tasks)} tasks: no average")
 
 
 @group.command(epilog="Example: datacomp evalsets make --suite nano --out build/evalsets")
