@@ -74,6 +74,8 @@ def _show(suite: "suites.Suite", results: "Results") -> None:
     tables.show_results(suite, results, means)
     if not complete:
         typer.echo(f"{len(results.tasks)} of {len(suite.tasks)} tasks: no average")
+    if unpinned := sum(not task.pinned for task in suite.tasks):
+        typer.echo(f"{unpinned} of {len(suite.tasks)} tasks are not pinned: the results name the bytes that were there, no record says which there must be")
 
 
 @group.command(epilog="Example: datacomp evalsets make --suite nano --out build/evalsets")

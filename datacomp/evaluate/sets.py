@@ -7,6 +7,7 @@ Nothing in it is unpickled.
 import contextlib
 import hashlib
 import io
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +103,10 @@ def read_folder(folder: Path) -> TestSet:
         path = folder / name
         if not path.is_file() or digest.of_file(path) != expected:
             raise StageError(f"test set {folder.name}: {name} is missing or was changed", repair=f"remove {folder} and make or download the set again")
+    return _opened(folder, manifest)
+
+
+def _opened(folder: Path, manifest: Manifest) -> TestSet:
     return TestSet(folder, _lines(folder / CLASSES), _lines(folder / TEMPLATES), manifest.content_sha256)
 
 
@@ -112,8 +117,9 @@ def read(data: Path, task: Task) -> TestSet:
     """
     folder = data / task.folder
     if isinstance(task.data, PublishedData) and not (folder / MANIFEST).is_file():
-        _take_stock(folder, _PROMPTS.get(task.family, (CLASSES, TEMPLATES)), task.data)
-    test_set = read_folder(folder)
+        test_set = _opened(folder, _take_stock(folder, _PROMPTS.get(task.family, (CLASSES, TEMPLATES)), task.data))
+    else:
+        test_set = read_folder(folder)
     if task.pinned and test_set.content_sha256 != task.data.content_sha256:
         raise StageError(
             f"test set {task.folder} has content {test_set.content_sha256[:12]}…, task {task.name} is defined on {task.data.content_sha256[:12]}…",
@@ -124,15 +130,18 @@ def read(data: Path, task: Task) -> TestSet:
     return test_set
 
 
-def _take_stock(folder: Path, prompts: tuple[str, ...], data: PublishedData) -> None:
-    """Write the manifest of a published set, whose files must all be there."""
+def _take_stock(folder: Path, prompts: tuple[str, ...], data: PublishedData) -> Manifest:
+    """Write the manifest of a published set, whose files must all be there, unless its folder may only be read."""
     if not folder.is_dir():
         raise StageError(f"there is no test set at {folder}", allowed="a folder in the published layout", repair=f"download it from {data.address}")
     names = [*prompts, _COUNT, *(f"test/{number}.tar" for number in range(_shards(folder)))]
     if missing := [name for name in names if not (folder / name).is_file()]:
         raise StageError(f"test set {folder.name} lacks {missing[0]}", repair=_AGAIN)
     found = {name: digest.of_file(folder / name) for name in names}
-    Manifest(content_sha256=digest.of_content(found), files=found).write(folder / MANIFEST)
+    manifest = Manifest(content_sha256=digest.of_content(found), files=found)
+    if os.access(folder, os.W_OK):
+        manifest.write(folder / MANIFEST)
+    return manifest
 
 
 def _shards(folder: Path) -> int:

@@ -3,7 +3,7 @@
 Layout: `examples.jsonl` with one Example a line, and tars whose samples are the candidates, key.txt holding the name that examples call them by.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 import pydantic
@@ -24,6 +24,12 @@ class Example(Record):
     cue: Annotated[str, pydantic.Field(min_length=1)]
     candidates: _Names
     associations: _Names
+
+    @pydantic.model_validator(mode="after")
+    def _has_an_answer(self) -> Self:
+        if not set(self.candidates) & set(self.associations):
+            raise ValueError("it names no candidate among its associations")
+        return self
 
 
 def evaluate(model: Model, test_set: sets.TestSet) -> Measured:
