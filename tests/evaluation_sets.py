@@ -16,20 +16,13 @@ from safetensors.torch import save_file
 from datacomp import tars
 from datacomp.declared import suite as suites
 from datacomp.declared.suite import Suite, Task
-from datacomp.evaluate import faces, grouped, sets
+from datacomp.evaluate import sets
+from datacomp.evaluate.check import COLUMNS
 
 CONFIG = {
     "embed_dim": 24,
     "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 8},
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
-}
-COLUMNS = {
-    "iwildcam": grouped.IWILDCAM,
-    "camelyon17": grouped.CAMELYON17,
-    "fmow": grouped.FMOW,
-    "dollar_street": grouped.DOLLAR_STREET,
-    "geode": grouped.GEODE,
-    "faces": faces.COLUMNS,
 }
 # One task of each kind that the published evaluator tells apart: classes and samples.
 KINDS = {

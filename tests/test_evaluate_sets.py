@@ -4,19 +4,24 @@ import io
 import json
 import os
 import pickle
+import re
 
 import evaluation_sets
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from datacomp import tars
+from datacomp.cli import app
 from datacomp.declared import suite as suites
 from datacomp.errors import RecordError, StageError, TarError
 from datacomp.evaluate import sets
+from datacomp.evaluate.check import check
 from datacomp.evaluate.run import FAMILIES, evaluate_published
 
 GEODE = "fairness/geode"
 RIDDLES = "misc/winogavil"
+AT_WORK = (r"sample 's00000': a picture cannot be decoded", "there are two pictures 'small cat'", "has no picture")  # what only an evaluation notices
 CAPTIONS = "retrieval/flickr_1k_test_image_text_retrieval"
 
 
@@ -157,6 +162,9 @@ def test_a_broken_sample_is_named(made, network, name, replaced, problem):
     change(folder, replaced)
     with pytest.raises((TarError, StageError), match=problem):
         evaluate(network, suite, folder)
+    if problem not in AT_WORK:
+        with pytest.raises((TarError, StageError), match=problem.replace("labels outside its", "label outside the")):
+            check(folder.parent, suite.tasks[0])
     assert not (folder.parent.parent / "out" / "results.json").exists()
 
 
@@ -211,3 +219,22 @@ def test_faces_without_prompts_about_something_are_refused(made, network):
     path.write_text(path.read_text().replace("toxic:", "kind:"))
     with pytest.raises(StageError, match="wds_utkface_test has no prompts about toxic"):
         evaluate(network, suite, folder)
+
+
+@pytest.mark.parametrize("name", evaluation_sets.KINDS)
+def test_a_set_that_holds_passes_the_check(made, name):
+    suite, folder = made(name)
+    assert check(folder.parent, suite.tasks[0]) == sets.read(folder.parent, suite.tasks[0])
+
+
+def test_the_command_says_which_sets_hold_and_which_do_not(made, monkeypatch):
+    suite, folder = made(GEODE)
+    whole = suites.Suite(spec=suite.spec, tasks=(*suite.tasks, suite.tasks[0].model_copy(update={"name": "cifar10", "samples": 5})))
+    monkeypatch.setattr(suites, "load", lambda name: whole)
+    done = CliRunner().invoke(app, ["evalsets", "check", "--data", str(folder.parent)])
+    assert "fairness/geode: 80 samples" in done.output
+    assert "cifar10: there is no test set at" in done.output
+    assert "1 of 2 test sets do not hold" in str(done.exception)
+    shown = CliRunner().invoke(app, ["evalsets", "list", "--data", str(folder.parent)]).output.splitlines()
+    assert re.search(r"fairness/geode .* 80 +5\.9 +no +0\.\d\d", "\n".join(shown))
+    assert re.search(r"cifar10 .* missing", "\n".join(shown))

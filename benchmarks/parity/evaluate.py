@@ -24,6 +24,7 @@ import open_clip
 import torch
 from PIL import Image
 
+from datacomp.declared.suite import Suite
 from datacomp.evaluate import sets
 
 PACKAGES = ("torch", "open_clip_torch", "clip_benchmark", "webdataset", "wilds", "numpy", "scikit-learn", "pillow")
@@ -37,16 +38,21 @@ def main() -> None:
         data = evaluation_sets.make(Path(folder) / "data", suite)
         config, weights = evaluation_sets.make_network(Path(folder) / "network")
         open_clip.add_model_config(config)
-        sys.modules["datasets"] = _hub(data)
-        sys.modules["torch_scatter"] = types.ModuleType("torch_scatter")  # its one use is replaced by the published code itself
-        sys.path.insert(0, sys.argv[1])
-        from eval_utils.main import evaluate_model  # from the checkout
-
-        told = {"scale_config": {"model": config.stem}, "checkpoint": str(weights)}
-        found = {task.name: _plain(evaluate_model(task.name, told, str(data), task.samples)) for task in suite.tasks}
+        found = published_metrics(sys.argv[1], config.stem, weights, suite, data)
     versions = {name: metadata.version(name) for name in PACKAGES}
     Path(sys.argv[2]).write_text(json.dumps({"versions": versions, "metrics": found}, indent=1, sort_keys=True) + "\n")
     print(f"{sum(map(len, found.values()))} metrics of {len(found)} tasks")
+
+
+def published_metrics(checkout: str, name: str, weights: Path, suite: Suite, data: Path) -> dict[str, dict[str, float | None]]:
+    """What the published evaluator says of every task, with an architecture that open_clip knows by name."""
+    sys.modules["datasets"] = _hub(data)
+    sys.modules["torch_scatter"] = types.ModuleType("torch_scatter")  # its one use is replaced by the published code itself
+    sys.path.insert(0, checkout)
+    from eval_utils.main import evaluate_model  # from the checkout
+
+    told = {"scale_config": {"model": name}, "checkpoint": str(weights)}
+    return {task.name: _plain(evaluate_model(task.name, told, str(data), task.samples)) for task in suite.tasks}
 
 
 def _plain(metrics: dict[str, Any]) -> dict[str, float | None]:

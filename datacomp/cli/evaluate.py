@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datacomp.cli.options import Data, Device, Out, Suite, Threads
+from datacomp.cli.options import Data, Device, Out, Sets, Suite, Tasks, Threads
 
 if TYPE_CHECKING:
     from datacomp.artifacts.results import Results
@@ -27,12 +27,12 @@ def evaluate(
     weights: Annotated[Path | None, typer.Option("--weights", help="The model's weights, .safetensors.", show_default=False)] = None,
     suite: Suite = "nano",
     data: Data = None,
-    tasks: Annotated[str, typer.Option("--tasks", help="Only these tasks, NAME,NAME; there is no average then.", show_default=False)] = "",
+    tasks: Tasks = "",
     out: Annotated[Path | None, typer.Option("--out", help="Where the model's results go; a run's go into its folder.", show_default=False)] = None,
     device: Device = None,
     threads: Threads = None,
 ) -> None:
-    """Evaluate a run or somebody else's model on a suite, or on some of its tasks. Finished tasks are kept when it is started again."""
+    """Evaluate a run or somebody else's model on a suite, or on some of its tasks: then there is no average. Started again, it keeps finished tasks."""
     from datacomp.artifacts import run as runs
     from datacomp.declared import suite as suites
     from datacomp.errors import StageError
@@ -46,7 +46,7 @@ def evaluate(
             "it is not clear what to evaluate", allowed="--run RUN [--checkpoint last|N|all], or --model NAME|CONFIG.json --weights FILE --out DIR"
         )
     measured = suites.load(suite)
-    names = tuple(filter(None, tasks.split(",")))
+    names = _names(tasks)
     measured.chosen(names)
     if run is None:
         assert weights is not None
@@ -62,6 +62,10 @@ def evaluate(
         if len(wanted) > 1:
             typer.echo(f"after step {one.step:,}, {one.samples_seen:,} samples seen")
         _show(measured, evaluation.evaluate(finished, recipe, measured, test_data, tasks=names, checkpoint=one, device=device, threads=threads))
+
+
+def _names(tasks: str) -> tuple[str, ...]:
+    return tuple(filter(None, tasks.split(",")))
 
 
 def _show(suite: "suites.Suite", results: "Results") -> None:
@@ -87,3 +91,42 @@ def make(out: Out, suite: Suite = "nano") -> None:
     measured = suites.load(suite)
     miniature.make_test_sets(measured, out)
     typer.echo(f"{len(measured.tasks)} test sets in {out}")
+
+
+@group.command("list", epilog="Example: datacomp evalsets list --suite datacomp --data evalsets")
+def list_(suite: Suite = "nano", data: Data = None) -> None:
+    """Show a suite's tasks: samples, minutes as published for ViT-B/32 on a GPU, and what lies in a folder."""
+    from rich.console import Console
+
+    from datacomp.cli import tables
+    from datacomp.declared import suite as suites
+    from datacomp.evaluate import check as checking
+
+    measured = suites.load(suite)
+    headings = ("task", "family", "main metric", "samples", "minutes", "pinned", "GB")
+    table = tables.plain(*headings, right=("samples", "minutes", "GB"))
+    for task in measured.tasks:
+        size = checking.size(data, task) if data else None
+        minutes = "" if task.upstream_seconds is None else f"{task.upstream_seconds / 60:.1f}"
+        has = "" if data is None else "missing" if size is None else f"{size / 1e9:.2f}"
+        table.add_row(task.name, task.family, task.main_metric or "", f"{task.samples:,}", minutes, "yes" if task.pinned else "no", has)
+    Console().print(table)
+
+
+@group.command(epilog="Example: datacomp evalsets check --suite datacomp --data evalsets")
+def check(data: Sets, suite: Suite = "nano", tasks: Tasks = "") -> None:
+    """Look through test sets: files, members, numbers of samples and of classes. Nothing is evaluated."""
+    from datacomp.declared import suite as suites
+    from datacomp.errors import DatacompError, StageError
+    from datacomp.evaluate import check as checking
+
+    chosen, broken = suites.load(suite).chosen(_names(tasks)), 0
+    for task in chosen:
+        try:
+            content = checking.check(data, task).content_sha256
+            typer.echo(f"{task.name}: {task.samples:,} samples, content {content[:12]}…")
+        except DatacompError as error:
+            broken += 1
+            typer.echo(f"{task.name}: {error}")
+    if broken:
+        raise StageError(f"{broken} of {len(chosen)} test sets do not hold, as said above", repair="make or download them again")

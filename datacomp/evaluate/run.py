@@ -12,6 +12,7 @@ from datacomp.declared.scale import Scale
 from datacomp.declared.suite import Family, Suite, Task
 from datacomp.errors import StageError
 from datacomp.evaluate import classification, faces, grouped, retrieval, sets, winogavil
+from datacomp.evaluate.check import check_samples
 from datacomp.evaluate.metrics import Measured
 from datacomp.evaluate.model import Model
 from datacomp.launch import local
@@ -125,7 +126,7 @@ def _evaluate(
     missing = [task for task in tasks if kept[task.name] is None]
     if missing:
         local.set_threads(threads or local.compute_threads())
-        test_sets = [sets.read(data, task) for task in missing]
+        test_sets = [sets.read(data, task) for task in progress.show(missing, total=len(missing), unit=" sets", title="check test sets")]
         model = Model(subject.load(local.device(device)), workers=local.cores())
         for task, test_set in progress.show(zip(missing, test_sets, strict=True), total=len(missing), unit=" tasks", title="evaluate"):
             kept[task.name] = _measure(model, task, test_set)
@@ -161,8 +162,5 @@ def _kept(folder: Path, task: Task, about: dict[str, object]) -> TaskResult | No
 
 def _measure(model: Model, task: Task, test_set: sets.TestSet) -> TaskResult:
     found = FAMILIES[task.family](model, test_set)
-    if found.samples != task.samples:
-        raise StageError(
-            f"test set {task.folder} has {found.samples:,} samples, task {task.name} has {task.samples:,}", repair="make or download the set again"
-        )
+    check_samples(task, found.samples)
     return TaskResult(task=task.name, samples=found.samples, data_sha256=test_set.content_sha256, metrics=found.metrics, standard_errors=found.errors)

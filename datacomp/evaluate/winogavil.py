@@ -44,20 +44,21 @@ def evaluate(model: Model, test_set: sets.TestSet) -> Measured:
             yield sample
 
     images = model.images(noted(), rgb_first=False)
-    examples = _examples(test_set)
-    prompts = {example.cue: prompt(example.cue) for example in examples}
+    riddles = examples(test_set)
+    prompts = {example.cue: prompt(example.cue) for example in riddles}
     cues = dict(zip(prompts, model.texts(list(prompts.values())), strict=True))
     scores = []
-    for example in examples:
+    for example in riddles:
         if unknown := [name for name in example.candidates if name not in place_of]:
             raise StageError(f"test set {test_set.path.name} has no picture {unknown[0][:80]!r}", repair="make or download the set again")
         true = np.isin(example.candidates, example.associations)
         similarities = images[[place_of[name] for name in example.candidates]] @ cues[example.cue]
         scores.append(metrics.jaccard(metrics.nearest(similarities, int(true.sum())), true))
-    return measure(np.array(scores), np.array([len(example.candidates) for example in examples]))
+    return measure(np.array(scores), np.array([len(example.candidates) for example in riddles]))
 
 
-def _examples(test_set: sets.TestSet) -> list[Example]:
+def examples(test_set: sets.TestSet) -> list[Example]:
+    """The riddles of a set."""
     path = test_set.path / sets.EXAMPLES
     found = [Example.parse(line, f"{path} line {number}") for number, line in enumerate(path.read_bytes().splitlines(), 1)]
     if not found:
