@@ -3,7 +3,7 @@
     python benchmarks/evaluate.py CHECKOUT PACKAGES [few] [images] [prompts] [--scratch DIR] [--threads 2] [--turns 3]
 
 CHECKOUT is https://github.com/mlfoundations/datacomp at 4a8df19, PACKAGES a folder of what it needs besides ours (benchmarks/parity/evaluate.py says what):
-its side runs with that folder first on the path. few: twelve sets of 30 to 90 small pictures, one of each kind. images: 500 pictures whose longer side
+its side runs with that folder first on the path. few: twelve sets of 12 small pictures, one of each kind. images: 500 pictures whose longer side
 is 512, where looking at them is the work. prompts: three sets with the same 1,000 classes and 80 prompts each, which the published evaluator encodes for each
 of them; with a small network, since ViT-B/32 takes minutes. Of each side the fastest turn counts.
 """
@@ -31,14 +31,18 @@ import evaluation_sets
 
 MODEL = "ViT-B-32"
 SHIFTS = ("imagenet1k", "imagenetv2", "imagenet_sketch")
-PICTURES, PROMPTS = 500, 80
+FEW, PICTURES, PROMPTS = 12, 500, 80
 METRICS = "metrics.json"
 
 
 def made(part: str, folder: Path) -> Suite:
     """A part's suite, whose sets are written unless they are there."""
     whole, data = suites.load("datacomp"), folder / "data"
-    kinds = {"few": evaluation_sets.KINDS, "images": {"food101": (101, PICTURES)}, "prompts": dict.fromkeys(SHIFTS, (1000, 40))}[part]
+    kinds = {
+        "few": {name: (classes, FEW) for name, (classes, _) in evaluation_sets.KINDS.items()},
+        "images": {"food101": (101, PICTURES)},
+        "prompts": dict.fromkeys(SHIFTS, (1000, 40)),
+    }[part]
     suite = evaluation_sets.small(whole, kinds)
     if data.is_dir():
         return suite

@@ -29,7 +29,7 @@ def check(data: Path, task: Task) -> TestSet:
         if task.family in _CAPTIONED:
             sets.captions(sample)
         elif task.classes is not None and sets.label(sample) >= task.classes:
-            raise StageError(f"{sample.where} has a label outside the {task.classes} classes", repair="make or download the set again")
+            raise StageError(f"{sample.where} has a label outside the {task.classes} classes", repair=sets.AGAIN)
         if columns := COLUMNS.get(task.family):
             sets.row(sample, columns)
     check_samples(task, len(winogavil.examples(test_set)) if task.family == "winogavil" else count)
@@ -39,7 +39,7 @@ def check(data: Path, task: Task) -> TestSet:
 def check_samples(task: Task, found: int) -> None:
     """Raise StageError for another number of samples than the suite's."""
     if found != task.samples:
-        raise StageError(f"test set {task.folder} has {found:,} samples, task {task.name} has {task.samples:,}", repair="make or download the set again")
+        raise StageError(f"test set {task.folder} has {found:,} samples, task {task.name} has {task.samples:,}", repair=sets.AGAIN)
 
 
 def size(data: Path, task: Task) -> int | None:

@@ -1,5 +1,6 @@
 """Zero-shot classification (Radford et al. 2021, section 3.1): the class whose prompts are nearest to the picture."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +30,7 @@ def score(model: Model, test_set: sets.TestSet, columns: tuple[str, ...] = ()) -
     """Score every sample against every class."""
     labels, rows = [], []
 
-    def noted() -> Any:
+    def noted() -> Iterator[sets.Sample]:
         for sample in sets.samples(test_set):
             labels.append(sets.label(sample))
             rows.append(sets.row(sample, columns) if columns else np.zeros(0, np.int64))
@@ -37,7 +38,7 @@ def score(model: Model, test_set: sets.TestSet, columns: tuple[str, ...] = ()) -
 
     images = model.images(noted())
     if not max(labels) < len(test_set.class_names):
-        raise StageError(f"test set {test_set.path.name} has labels outside its {len(test_set.class_names)} classes", repair="make or download the set again")
+        raise StageError(f"test set {test_set.path.name} has labels outside its {len(test_set.class_names)} classes", repair=sets.AGAIN)
     scores = (LOGIT_SCALE * images @ model.classifier(test_set.class_names, test_set.templates).T).astype(np.float32, copy=False)
     return Scored(scores, np.array(labels), np.stack(rows))
 

@@ -3,13 +3,13 @@
 Class names and templates carry what they are about before a colon; each of the four makes a classifier of its own.
 """
 
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
 from datacomp.errors import StageError
 from datacomp.evaluate import metrics, sets
-from datacomp.evaluate.grouped import add_groups
+from datacomp.evaluate.grouped import add_groups, column
 from datacomp.evaluate.metrics import Flags, Labels, Measured
 from datacomp.evaluate.model import Model
 
@@ -23,7 +23,7 @@ def evaluate(model: Model, test_set: sets.TestSet) -> Measured:
     """Accuracies and shares under the names of the published evaluator."""
     rows = []
 
-    def noted() -> Any:
+    def noted() -> Iterator[sets.Sample]:
         for sample in sets.samples(test_set):
             rows.append(sets.row(sample, COLUMNS))
             yield sample
@@ -34,7 +34,8 @@ def evaluate(model: Model, test_set: sets.TestSet) -> Measured:
     for objective in OBJECTIVES:
         classes, templates = (_about(lines, objective, test_set) for lines in (test_set.class_names, test_set.templates))
         answers[objective] = (images @ model.classifier(classes, templates).T).argmax(axis=1)
-    return measure(answers, {name: table[:, place] for place, name in enumerate(COLUMNS)})
+    groups = {name: column(table, COLUMNS, name) for name in ("gender", "race", "race_binary")}
+    return measure(answers, groups | {"age": table[:, COLUMNS.index("age")]})
 
 
 def _about(lines: tuple[str, ...], objective: str, test_set: sets.TestSet) -> tuple[str, ...]:

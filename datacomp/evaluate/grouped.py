@@ -3,6 +3,11 @@
 Groups are numbered from 0 to the highest that occurs; one without samples is listed with the count 0 and is never the worst.
 """
 
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from datacomp.errors import StageError
 from datacomp.evaluate import classification, metrics, sets
 from datacomp.evaluate.classification import Scored
 from datacomp.evaluate.metrics import Flags, Labels, Measured
@@ -13,6 +18,9 @@ CAMELYON17 = ("hospital", "slide", "y")
 FMOW = ("region", "year", "y")
 DOLLAR_STREET = ("income_ds", "income_meta", "region")
 GEODE = ("region", "country")
+_MAX_GROUPS = 10_000  # there are dozens
+
+Rows: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]  # (samples, columns)
 
 
 def iwildcam(model: Model, test_set: sets.TestSet) -> Measured:
@@ -28,19 +36,19 @@ def iwildcam(model: Model, test_set: sets.TestSet) -> Measured:
 def camelyon17(model: Model, test_set: sets.TestSet) -> Measured:
     """Accuracy by slide."""
     scored = classification.score(model, test_set, CAMELYON17)
-    return _by_one(scored, scored.rows[:, CAMELYON17.index("slide")], "slide")
+    return _by_one(scored, column(scored.rows, CAMELYON17, "slide"), "slide")
 
 
 def geode(model: Model, test_set: sets.TestSet) -> Measured:
     """Accuracy by region of the world."""
     scored = classification.score(model, test_set, GEODE)
-    return _by_one(scored, scored.rows[:, GEODE.index("region")], "region")
+    return _by_one(scored, column(scored.rows, GEODE, "region"), "region")
 
 
 def dollar_street(model: Model, test_set: sets.TestSet) -> Measured:
     """Whether the truth is among the first five, by income."""
     scored = classification.score(model, test_set, DOLLAR_STREET)
-    return _by_one(scored, scored.rows[:, DOLLAR_STREET.index("income_ds")], "income_ds", top=5, name="acc_top5")
+    return _by_one(scored, column(scored.rows, DOLLAR_STREET, "income_ds"), "income_ds", top=5, name="acc_top5")
 
 
 def fmow(model: Model, test_set: sets.TestSet) -> Measured:
@@ -49,7 +57,15 @@ def fmow(model: Model, test_set: sets.TestSet) -> Measured:
     found = classification.measure(scored)
     first = metrics.correct_in_top(scored.scores, scored.labels, 1)
     for part in ("year", "region"):
-        add_groups(found, first, scored.rows[:, FMOW.index(part)], "acc", part, worst=f"acc_worst_{part}")
+        add_groups(found, first, column(scored.rows, FMOW, part), "acc", part, worst=f"acc_worst_{part}")
+    return found
+
+
+def column(rows: Rows, columns: tuple[str, ...], name: str) -> Labels:
+    """A column of group numbers, shape (samples,). Raises StageError for numbers that number no groups."""
+    found: Labels = rows[:, columns.index(name)]
+    if found.min() < 0 or found.max() >= _MAX_GROUPS:
+        raise StageError(f"{name} ranges from {found.min()} to {found.max()}", allowed=f"numbers of groups, from 0 to {_MAX_GROUPS - 1:,}", repair=sets.AGAIN)
     return found
 
 

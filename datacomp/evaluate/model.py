@@ -10,7 +10,7 @@ import numpy as np
 from datacomp import digest
 from datacomp.errors import StageError, TarError
 from datacomp.evaluate.metrics import Vectors
-from datacomp.evaluate.sets import Sample
+from datacomp.evaluate.sets import AGAIN, Sample
 from datacomp.network.build import Uint8Array
 from datacomp.network.embed import Encoder, decode
 
@@ -32,7 +32,7 @@ class Model:
         """
         found = [self.network.images(np.stack(batch)) for batch in self._batches(samples, rgb_first=rgb_first)]
         if not found:
-            raise StageError("a test set has no samples", repair="make or download the set again")
+            raise StageError("a test set has no samples", repair=AGAIN)
         return _finite(np.concatenate(found))
 
     def texts(self, captions: list[str]) -> Vectors:
@@ -47,6 +47,8 @@ class Model:
         key = digest.of_content([class_names, templates])
         if key not in self._classifiers:
             prompts = [template.replace("{c}", name) for name in class_names for template in templates]
+            if not prompts:
+                raise StageError("a test set has no class names, or no templates", repair=AGAIN)
             embedded = self.texts(prompts).reshape(len(class_names), len(templates), -1)
             means = embedded.mean(axis=1)
             self._classifiers[key] = means / np.linalg.norm(means, axis=1, keepdims=True)
@@ -73,7 +75,7 @@ class Model:
             picture = decode(sample.picture)
             return self.network.crop_decoded(picture.convert("RGB") if rgb_first else picture)
         except TarError as error:
-            raise TarError(f"{sample.where}: {error.what}", repair="make or download the set again") from None
+            raise TarError(f"{sample.where}: {error.what}", repair=AGAIN) from None
 
 
 def _finite(vectors: Vectors) -> Vectors:

@@ -1,6 +1,6 @@
 """Retrieval: captions find their pictures, pictures their captions. Layout: that of clip_benchmark's retrieval webdatasets, key.txt with one caption a line."""
 
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -16,7 +16,7 @@ def evaluate(model: Model, test_set: sets.TestSet) -> Measured:
     captions: list[str] = []
     image_of: list[int] = []
 
-    def noted() -> Any:
+    def noted() -> Iterator[sets.Sample]:
         for place, sample in enumerate(sets.samples(test_set)):
             found = sets.captions(sample)
             captions.extend(found)

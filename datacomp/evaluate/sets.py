@@ -26,8 +26,9 @@ _COUNT = "test/nshards.txt"
 _MAX_SHARDS = 100_000
 _SHARD_SAMPLES = 1000
 _MAX_ROW_BYTES = 1 << 12
+_MAX_DIGITS = 9  # of a label
 _PROMPTS = {"retrieval": (), "winogavil": (EXAMPLES,)}  # the texts beside the tars; for all other families those of a classifier
-_AGAIN = "make or download the set again"
+AGAIN = "make or download the set again"
 
 Pixels: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]  # (H, W, 3)
 Row: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]  # (columns,)
@@ -98,15 +99,18 @@ def read_folder(folder: Path) -> TestSet:
             allowed="the published layout with our manifest.json",
             repair="make the sets with: datacomp evalsets make --out DIR",
         )
-    manifest = Manifest.read(folder / MANIFEST)
+    return _opened(folder, Manifest.read(folder / MANIFEST))
+
+
+def _opened(folder: Path, manifest: Manifest) -> TestSet:
     for name, expected in manifest.files.items():
         path = folder / name
         if not path.is_file() or digest.of_file(path) != expected:
             raise StageError(f"test set {folder.name}: {name} is missing or was changed", repair=f"remove {folder} and make or download the set again")
-    return _opened(folder, manifest)
+    return _test_set(folder, manifest)
 
 
-def _opened(folder: Path, manifest: Manifest) -> TestSet:
+def _test_set(folder: Path, manifest: Manifest) -> TestSet:
     return TestSet(folder, _lines(folder / CLASSES), _lines(folder / TEMPLATES), manifest.content_sha256)
 
 
@@ -116,10 +120,8 @@ def read(data: Path, task: Task) -> TestSet:
     A published set that has no manifest gets one: from then on, changed files are named.
     """
     folder = data / task.folder
-    if isinstance(task.data, PublishedData) and not (folder / MANIFEST).is_file():
-        test_set = _opened(folder, _take_stock(folder, _PROMPTS.get(task.family, (CLASSES, TEMPLATES)), task.data))
-    else:
-        test_set = read_folder(folder)
+    prompts = _PROMPTS.get(task.family, (CLASSES, TEMPLATES))
+    test_set = _published(folder, prompts, task.data) if isinstance(task.data, PublishedData) else read_folder(folder)
     if task.pinned and test_set.content_sha256 != task.data.content_sha256:
         raise StageError(
             f"test set {task.folder} has content {test_set.content_sha256[:12]}…, task {task.name} is defined on {task.data.content_sha256[:12]}…",
@@ -130,18 +132,24 @@ def read(data: Path, task: Task) -> TestSet:
     return test_set
 
 
-def _take_stock(folder: Path, prompts: tuple[str, ...], data: PublishedData) -> Manifest:
-    """Write the manifest of a published set, whose files must all be there, unless its folder may only be read."""
+def _published(folder: Path, prompts: tuple[str, ...], data: PublishedData) -> TestSet:
+    """Open a published set, whose files must all be there; write its manifest if there is none, unless its folder may only be read."""
     if not folder.is_dir():
         raise StageError(f"there is no test set at {folder}", allowed="a folder in the published layout", repair=f"download it from {data.address}")
     names = [*prompts, _COUNT, *(f"test/{number}.tar" for number in range(_shards(folder)))]
     if missing := [name for name in names if not (folder / name).is_file()]:
-        raise StageError(f"test set {folder.name} lacks {missing[0]}", repair=_AGAIN)
+        raise StageError(f"test set {folder.name} lacks {missing[0]}", repair=AGAIN)
+    path = folder / MANIFEST
+    if path.is_file():
+        manifest = Manifest.read(path)
+        if sorted(manifest.files) != sorted(names) or digest.of_content(manifest.files) != manifest.content_sha256:
+            raise StageError(f"{path} is not the manifest of the files beside it", repair=f"remove it if {folder} is as it was downloaded; it is made again")
+        return _opened(folder, manifest)
     found = {name: digest.of_file(folder / name) for name in names}
     manifest = Manifest(content_sha256=digest.of_content(found), files=found)
     if os.access(folder, os.W_OK):
-        manifest.write(folder / MANIFEST)
-    return manifest
+        manifest.write(path)
+    return _test_set(folder, manifest)
 
 
 def _shards(folder: Path) -> int:
@@ -149,7 +157,7 @@ def _shards(folder: Path) -> int:
     path = folder / _COUNT
     said = path.read_bytes()[:20].decode(errors="replace").strip() if path.is_file() else "nothing"
     if not (said.isascii() and said.isdigit() and 1 <= int(said) <= _MAX_SHARDS):
-        raise StageError(f"test set {folder.name}: {_COUNT} says {said!r}", allowed="the number of tars, test/0.tar and so on", repair=_AGAIN)
+        raise StageError(f"test set {folder.name}: {_COUNT} says {said!r}", allowed="the number of tars, test/0.tar and so on", repair=AGAIN)
     return int(said)
 
 
@@ -158,7 +166,7 @@ def _lines(path: Path) -> tuple[str, ...]:
     try:
         return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines()) if path.is_file() else ()
     except UnicodeDecodeError:
-        raise StageError(f"{path} is no text in UTF-8", repair=_AGAIN) from None
+        raise StageError(f"{path} is no text in UTF-8", repair=AGAIN) from None
 
 
 def samples(test_set: TestSet) -> Iterator[Sample]:
@@ -166,19 +174,19 @@ def samples(test_set: TestSet) -> Iterator[Sample]:
     for number in range(_shards(test_set.path)):
         path = test_set.path / "test" / f"{number}.tar"
         if not path.is_file():
-            raise StageError(f"test set {test_set.path.name} lacks test/{number}.tar", repair=_AGAIN)
+            raise StageError(f"test set {test_set.path.name} lacks test/{number}.tar", repair=AGAIN)
         for sample, data in tars.read_all(path):
             image = sample.image_extension()
             where = f"{path}: sample {sample.key!r}"
             if image is None:
-                raise TarError(f"{where} lacks its picture", repair=_AGAIN)
+                raise TarError(f"{where} lacks its picture", repair=AGAIN)
             yield Sample(where, data.pop(image), data)
 
 
 def label(sample: Sample) -> int:
     """The number of a sample's class."""
     text = _member(sample, "cls").strip()
-    if not text.isdigit():
+    if not text.isdigit() or len(text) > _MAX_DIGITS:
         raise TarError(f"{sample.where} has the label {text[:20]!r}", allowed="a whole number")
     return int(text)
 
@@ -189,8 +197,8 @@ def row(sample: Sample, columns: tuple[str, ...]) -> Row:
     if len(data) <= _MAX_ROW_BYTES:
         with contextlib.suppress(ValueError, EOFError, MemoryError, OverflowError):
             found = np.load(io.BytesIO(data), allow_pickle=False)
-    if not isinstance(found, np.ndarray) or found.dtype.kind not in "iu" or found.shape != (len(columns),) or (found < 0).any():
-        raise TarError(f"{sample.where} has no row of metadata", allowed=f"a .npy of whole numbers, one each for {', '.join(columns)}", repair=_AGAIN)
+    if not isinstance(found, np.ndarray) or found.dtype.kind not in "iu" or found.shape != (len(columns),):
+        raise TarError(f"{sample.where} has no row of metadata", allowed=f"a .npy of whole numbers, one each for {', '.join(columns)}", repair=AGAIN)
     return found.astype(np.int64)
 
 
@@ -201,11 +209,11 @@ def captions(sample: Sample) -> list[str]:
     except UnicodeDecodeError:
         found = []
     if not found:
-        raise TarError(f"{sample.where} has no captions", allowed="a text in UTF-8, one caption a line", repair=_AGAIN)
+        raise TarError(f"{sample.where} has no captions", allowed="a text in UTF-8, one caption a line", repair=AGAIN)
     return found
 
 
 def _member(sample: Sample, extension: str) -> bytes:
     if extension not in sample.data:
-        raise TarError(f"{sample.where} lacks its .{extension}", repair=_AGAIN)
+        raise TarError(f"{sample.where} lacks its .{extension}", repair=AGAIN)
     return sample.data[extension]

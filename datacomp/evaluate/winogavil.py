@@ -3,7 +3,8 @@
 Layout: `examples.jsonl` with one Example a line, and tars whose samples are the candidates, key.txt holding the name that examples call them by.
 """
 
-from typing import Annotated, Any, Self
+from collections.abc import Iterator
+from typing import Annotated, Self
 
 import numpy as np
 import pydantic
@@ -36,11 +37,11 @@ def evaluate(model: Model, test_set: sets.TestSet) -> Measured:
     """Jaccard indices by number of candidates; every picture is embedded once, however many riddles it stands in."""
     place_of: dict[str, int] = {}
 
-    def noted() -> Any:
+    def noted() -> Iterator[sets.Sample]:
         for place, sample in enumerate(sets.samples(test_set)):
             name = "\n".join(sets.captions(sample))
             if place_of.setdefault(name, place) != place:
-                raise StageError(f"{sample.where}: there are two pictures {name[:80]!r}", repair="make or download the set again")
+                raise StageError(f"{sample.where}: there are two pictures {name[:80]!r}", repair=sets.AGAIN)
             yield sample
 
     images = model.images(noted(), rgb_first=False)
@@ -50,7 +51,7 @@ def evaluate(model: Model, test_set: sets.TestSet) -> Measured:
     scores = []
     for example in riddles:
         if unknown := [name for name in example.candidates if name not in place_of]:
-            raise StageError(f"test set {test_set.path.name} has no picture {unknown[0][:80]!r}", repair="make or download the set again")
+            raise StageError(f"test set {test_set.path.name} has no picture {unknown[0][:80]!r}", repair=sets.AGAIN)
         true = np.isin(example.candidates, example.associations)
         similarities = images[[place_of[name] for name in example.candidates]] @ cues[example.cue]
         scores.append(metrics.jaccard(metrics.nearest(similarities, int(true.sum())), true))
@@ -62,7 +63,7 @@ def examples(test_set: sets.TestSet) -> list[Example]:
     path = test_set.path / sets.EXAMPLES
     found = [Example.parse(line, f"{path} line {number}") for number, line in enumerate(path.read_bytes().splitlines(), 1)]
     if not found:
-        raise StageError(f"{path} holds no examples", repair="make or download the set again")
+        raise StageError(f"{path} holds no examples", repair=sets.AGAIN)
     return found
 
 
