@@ -1,8 +1,6 @@
 # The README's two commands are `make demo` and `make test`; everything else is a stage by itself.
 PYTHON ?= python3
-SCALE ?= nano
 SUITE ?= nano
-OUT ?= build/$(SCALE)
 BIN := .venv/bin
 
 .PHONY: env demo test test-slow lint train evaluate board lock docs
@@ -23,16 +21,13 @@ test: env lint
 test-slow: env
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal --tb=short -m "(slow or slurm or browser) and not gpu"
 
-# make train SCALE=nano POOL=… SUBSET=…         reshard, then train, into build/SCALE
+# make train SCALE=nano POOL=… SUBSET=…         the whole chain for one list, here or as jobs; datacomp.toml may say all of it
 train: env
-	@test -n "$(POOL)" || { echo "datacomp: POOL is missing: make train SCALE=$(SCALE) POOL=build/demo/pool SUBSET=build/demo/subsets/clip_score_l14_30.npy"; exit 1; }
-	@test -n "$(SUBSET)" || { echo "datacomp: SUBSET is missing: make train SCALE=$(SCALE) POOL=$(POOL) SUBSET=build/demo/subsets/clip_score_l14_30.npy"; exit 1; }
-	$(BIN)/datacomp reshard --scale $(SCALE) --pool $(POOL) --subset $(SUBSET) --out $(OUT)/shards
-	$(BIN)/datacomp train --scale $(SCALE) --shards $(OUT)/shards --out $(OUT)/run
+	$(BIN)/datacomp run $(if $(SCALE),--scale $(SCALE)) $(if $(POOL),--pool "$(POOL)") $(if $(SUBSET),--subset "$(SUBSET)") $(ARGS)
 
-# make evaluate SCALE=nano                      evaluate build/SCALE/run
+# make evaluate RUN=build/nano/seed0            evaluate a run once more
 evaluate: env
-	$(BIN)/datacomp evaluate --run $(OUT)/run --suite $(SUITE)
+	$(BIN)/datacomp evaluate --run $(RUN) --suite $(SUITE)
 
 # make board ENTRIES=build/demo/entries         the page of all entries
 board: env

@@ -5,18 +5,24 @@ Whatever carries its final name is whole. A stage's record is written last and m
 
 import fcntl
 import os
+import secrets
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from datacomp import places
 from datacomp.errors import BusyError
 
 _TEMPORARY = ".part-"
 _LOCK = ".lock"
+_LOOK_AGAIN_S = 1.0
+
+patience_s = 0.0  # how long to wait for another writer; a job of a cluster sets it: an earlier start of the same job may not have ended yet
 
 
 @contextmanager
@@ -24,7 +30,8 @@ def whole(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Give a temporary path to write a file to; it takes its real name when the block ends well, else it vanishes.
 
     What is not durable survives a kill; when the machine itself fails it may be there and empty, and its reader must notice.
-    What belongs into a store is written on this machine first: an object there is whole or not there.
+    What belongs into a store is written on this machine first: an object there is whole or not there. Two writers of the same file, as when
+    a cluster starts a job twice, do not meet before the name is taken.
     """
     if places.is_remote(path):
         with tempfile.TemporaryDirectory() as folder:
@@ -32,7 +39,7 @@ def whole(path: Path, *, durable: bool = True) -> Iterator[Path]:
             path.fs.put_file(str(Path(folder) / path.name), path.path)  # type: ignore[attr-defined]
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{_TEMPORARY}{path.name}")
+    temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(4)}-{path.name}")
     try:
         yield temporary
         publish(temporary, path, durable=durable)
@@ -110,12 +117,13 @@ def writing(folder: Path, *, wait: bool = False, leave_lock: bool = True) -> Ite
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / _LOCK).open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            file.seek(0)
-            owner = file.read(200).strip() or "another process"
-            raise BusyError(f"{folder} is being written by {owner}", repair="wait for it, end it, or choose another folder") from None
+        until = time.monotonic() + patience_s
+        while not _lock(file, wait=wait):
+            if time.monotonic() > until:
+                file.seek(0)
+                owner = file.read(200).strip() or "another process"
+                raise BusyError(f"{folder} is being written by {owner}", repair="wait for it, end it, or choose another folder")
+            time.sleep(_LOOK_AGAIN_S)
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
@@ -123,3 +131,11 @@ def writing(folder: Path, *, wait: bool = False, leave_lock: bool = True) -> Ite
         yield
         if not leave_lock:
             (folder / _LOCK).unlink()
+
+
+def _lock(file: IO[str], *, wait: bool) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True

@@ -37,12 +37,12 @@ def columns(path: Path) -> pl.Schema:
         return pl.scan_parquet(str(path), glob=False).collect_schema()
 
 
-def look_up(path: Path, columns: list[str], wanted: pl.Series) -> pl.DataFrame:
-    """Read uid and some columns of the rows whose uid is wanted, in memory that grows with those alone."""
-    with _named(path):
-        _check_columns(path, ["uid", *columns])
+def look_up(paths: list[Path], columns: list[str], wanted: pl.Series) -> pl.DataFrame:
+    """Read uid and some columns of the rows of some files whose uid is wanted, in memory that grows with those alone."""
+    with _named(paths[0]):
+        _check_columns(paths[0], ["uid", *columns])
         asked = pl.LazyFrame({"uid": wanted})
-        return pl.scan_parquet(str(path), glob=False).select("uid", *columns).join(asked, on="uid", how="semi").collect(engine="streaming")
+        return pl.scan_parquet([str(path) for path in paths], glob=False).select("uid", *columns).join(asked, on="uid", how="semi").collect(engine="streaming")
 
 
 def _check_columns(path: Path, columns: list[str]) -> None:

@@ -19,6 +19,7 @@ from datacomp.errors import TarError
 from datacomp.tar_blocks import BLOCK_BYTES, NAME_BYTES, end_mark, header, padded
 
 IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp")
+MAX_ASPECT = 1000  # a picture of 1 x 60,000 pixels would be resized to gigabytes
 MAX_MEMBERS = 1 << 20  # a shard of 10,000 samples has 30,000
 _MAX_HEADER_BYTES = 1 << 20  # of one long name or PAX record
 _BATCH_HEADERS = 1024

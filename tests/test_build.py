@@ -474,7 +474,7 @@ def test_an_open_clip_network_scores_as_open_clip_does(tmp_path, tiny_clip):
 
 def test_a_pickled_checkpoint_is_read_as_tensors_or_refused(tmp_path, tiny_clip):
     folder, network = tiny_clip
-    loaded = published.OpenClip("tiny-of-a-test", folder / "weights.pt")
+    loaded = published.OpenClip(published.named("tiny-of-a-test"), folder / "weights.pt")
     assert all(torch.equal(tensor, network.state_dict()[name]) for name, tensor in loaded.network.state_dict().items())
 
     class Evil:
@@ -488,16 +488,17 @@ def test_a_pickled_checkpoint_is_read_as_tensors_or_refused(tmp_path, tiny_clip)
     torch.save([1, 2], tmp_path / "list.pt")
     for name in ("evil", "old", "cut", "empty", "list"):
         with pytest.raises(StageError, match=rf"{name}\.pt (does not hold tensors alone|holds something else)"):
-            published.OpenClip("tiny-of-a-test", tmp_path / f"{name}.pt")
+            published.OpenClip(published.named("tiny-of-a-test"), tmp_path / f"{name}.pt")
     assert not (tmp_path / "ran").exists()
     with pytest.raises(StageError, match="does not fit the model"):
-        published.OpenClip("ViT-S-32-alt", folder / "weights.safetensors")
+        published.OpenClip(published.named("ViT-S-32-alt"), folder / "weights.safetensors")
 
 
 def test_a_tag_decides_on_preprocessing_and_activation():
-    assert published.check("ViT-L-14/laion2b_s32b_b82k").preprocess["mean"] == (0.5, 0.5, 0.5)
-    assert published.check("ViT-B-32/openai").preprocess["quick_gelu"] is True
-    assert published.check("ViT-B-32").preprocess == {}
+    assert published.named("ViT-L-14/laion2b_s32b_b82k").pixels.mean == (0.5, 0.5, 0.5)
+    assert published.named("ViT-L-14").pixels.mean == open_clip.OPENAI_DATASET_MEAN
+    assert published.named("ViT-B-32/openai").model["quick_gelu"] is True
+    assert published.named("ViT-B-32").model["quick_gelu"] is False
 
 
 # The command

@@ -24,7 +24,7 @@ from datacomp.reshard.run import Form, reshard
 ROOT = Path(__file__).parent.parent
 PROMISED = {  # these names stay
     *("pool make", "filter", "subset check", "subset info", "reshard", "train", "evaluate", "export", "enter", "verify"),
-    *("board build", "board serve", "run", "demo", "estimate", "calibrate", "runs list", "runs show", "trace"),
+    *("board build", "board serve", "run", "demo", "estimate", "score", "calibrate", "runs list", "runs show", "trace"),
 }
 
 
@@ -198,6 +198,7 @@ def test_a_read_only_place_is_refused(small_pool, listed, make_entry, tmp_path, 
         (("filter", "no_filter", "--pool", "nowhere", "--out", "x.npy"), "nowhere is no pool.*datacomp pool make"),
         (("pool", "make", "giga", "--out", "x"), "'giga' is not among the pools"),
         (("pool", "make", "commonpool_small", "--out", "x"), "lies on the web"),
+        (("score", "--pool", "POOL", "--model", "ViT-B-32", "--out", "x"), "nothing is downloaded.*add --weights"),
         (("train", "--scale", "nana", "--shards", "x", "--out", "y"), "'nana' is not among the scales.*nano"),
         (("train", "--scale", "nano", "--shards", "nowhere", "--out", "y"), "there are no training shards at nowhere.*datacomp reshard"),
         (("evaluate", "--run", "nowhere", "--suite", "nano"), "holds no finished run"),

@@ -22,7 +22,7 @@ from datacomp.declared import scale as scales
 from datacomp.declared import suite as suites
 from datacomp.filters.apply import apply
 from datacomp.pipelines import miniature
-from datacomp.pipelines.run import run
+from datacomp.pipelines.run import Chain
 
 TESTS = Path(__file__).parent
 
@@ -179,7 +179,7 @@ def test_at_nano_no_filter_clip_score_and_oracle_are_told_apart(data, tmp_path):
     scores = []  # of each list, its average under each seed
     for listed in lists:
         out = tmp_path / listed.path.stem
-        entry = run(scale, pool.path, listed.path, About(method=listed.path.stem, author="a test"), out, suite=suite, seeds=seeds, data=data)
+        entry = Chain(scale, pool.path, listed.path, About(method=listed.path.stem, author="a test"), out, suite, seeds=seeds, data=data).run()
         scores.append([statistics.fmean(task.metrics["acc1"] for task in seed.tasks) for seed in entry.runs])
     chance = statistics.fmean(task.chance for task in suite.tasks)
     assert min(scores[0]) > chance + 0.05

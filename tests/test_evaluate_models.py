@@ -21,8 +21,9 @@ from datacomp.errors import DatacompError, EntryError, StageError
 from datacomp.evaluate import run as evaluation
 from datacomp.evaluate.model import Model
 from datacomp.evaluate.run import evaluate, evaluate_published
+from datacomp.network import choose
 from datacomp.network.embed import Embedder
-from datacomp.network.published import OpenClip
+from datacomp.network.published import OpenClip, configured
 from datacomp.pipelines import miniature
 from datacomp.train.export import export
 
@@ -76,7 +77,7 @@ def test_tasks_add_up_to_the_whole_suite(others, tmp_path, monkeypatch):
     whole = published(others, tmp_path / "parts")
     assert whole == published(others, tmp_path / "whole") == Results.read(tmp_path / "parts" / evaluation.RESULTS)
     assert [part.tasks[0] for part in reversed(parts)] == list(whole.tasks[1:])
-    monkeypatch.setattr(evaluation.published, "OpenClip", lambda *_, **__: pytest.fail("a network was loaded again"))
+    monkeypatch.setattr(choose, "load", lambda *_: pytest.fail("a network was loaded again"))
     assert published(others, tmp_path / "parts", tasks=("imagenetv2",)) == parts[1]
 
 
@@ -161,39 +162,14 @@ def test_weights_that_are_not_finite_are_refused(others, tmp_path):
         evaluate_published(str(config), tmp_path / "nan.safetensors", suite, data, tmp_path / "out", threads=1)
 
 
-def test_pickled_weights_are_refused(others, tmp_path):
+def test_pickled_weights_and_what_would_have_to_be_downloaded_are_refused(others, tmp_path):
+    """tests/test_score.py has what else is refused."""
     suite, data, (config, _) = others
     torch.save({}, tmp_path / "weights.pt")
-    for name, problem in (("weights.pt", r"is no \.safetensors file"), ("gone.safetensors", "there are no weights")):
+    told = ((str(config), "weights.pt", "is no safetensors file"), (str(config), "gone.safetensors", "no weights"), ("hf-hub:x/y", "", "not on this machine"))
+    for model, weights, problem in told:
         with pytest.raises(StageError, match=problem):
-            evaluate_published(str(config), tmp_path / name, suite, data, tmp_path / "out")
-
-
-@pytest.mark.parametrize(
-    ("config", "problem"),
-    [
-        ("{", "is not JSON"),
-        ("[]", "describes no model"),
-        ('{"embed_dim": 8, "text_cfg": {}}', "describes no model"),
-        ('{"embed_dim": 8, "vision_cfg": {"colour": 1}, "text_cfg": {}}', "is no model that open_clip builds: .*colour"),
-        ('{"vision_cfg": {"timm_model_name": "hf-hub:timm/x"}, "text_cfg": {}}', "would have to be downloaded"),
-        ('{"vision_cfg": {}, "text_cfg": {"hf_tokenizer_name": "x"}}', "would have to be downloaded"),
-        ('{"vision_cfg": {}, "text_cfg": {"tokenizer_kwargs": {"strip_sep_token": true}}}', "wants a tokenizer that is not CLIP's"),
-        ('{"vision_cfg": {}, "text_cfg": {"tokenizer_kwargs": {"bpe_path": "/etc/passwd"}}}', "there are no merges at"),
-        ('{"model_cfg": {"vision_cfg": {}, "text_cfg": {}}, "preprocess_cfg": {"resize_mode": "squash"}}', "squeezed to a square"),
-    ],
-)
-def test_a_config_that_is_none_is_refused(others, tmp_path, config, problem):
-    suite, data, (_, weights) = others
-    (tmp_path / "config.json").write_text(config)
-    with pytest.raises(StageError, match=problem):
-        evaluate_published(str(tmp_path / "config.json"), weights, suite, data, tmp_path / "out")
-
-
-@pytest.mark.parametrize(("name", "problem"), [("hf-hub:x/y", "would have to be downloaded"), ("ViT-Z", "no architecture"), ("gone.json", "no config at")])
-def test_a_name_that_stands_for_nothing_here_is_refused(others, tmp_path, name, problem):
-    with pytest.raises(StageError, match=problem):
-        evaluate_published(name, others[2][1], others[0], others[1], tmp_path / "out")
+            evaluate_published(model, tmp_path / weights if weights else None, suite, data, tmp_path / "out")
 
 
 # Work that is done once
@@ -211,14 +187,15 @@ def test_the_network_is_loaded_once_and_tasks_share_a_classifier(others, tmp_pat
             asked.append(len(captions))
             return super().texts(captions)
 
-    monkeypatch.setattr(evaluation.published, "OpenClip", Counting)
+    choose.load.cache_clear()
+    monkeypatch.setattr(choose, "OpenClip", Counting)
     published(others, tmp_path)
     assert (loaded, asked) == ([1], [6 * 3])
 
 
 def test_other_prompts_make_another_classifier(others):
     _, _, (config, weights) = others
-    model = Model(OpenClip(str(config), weights))
+    model = Model(OpenClip(configured(config), weights))
     first = model.classifier(("cat", "dog"), ("a {c}",))
     assert model.classifier(("cat", "dog"), ("a {c}",)) is first
     assert not np.allclose(model.classifier(("cat", "dog"), ("the {c}",)), first)
@@ -266,7 +243,7 @@ def test_the_command_evaluates_all_checkpoints(run_copy, tiny_scale, drawn, monk
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("--model", "ViT-B-32"), ("--run", "x", "--out", "y"), ("--model", "a", "--weights", "b", "--out", "c", "--run", "d")]
+    "arguments", [(), ("--model", "ViT-B-32"), ("--weights", "x"), ("--run", "x", "--out", "y"), ("--model", "a", "--weights", "b", "--out", "c", "--run", "d")]
 )
 def test_a_command_that_names_no_network_or_two_is_refused(arguments):
     done = datacomp(*arguments)

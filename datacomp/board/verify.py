@@ -11,7 +11,7 @@ from datacomp.board import averages, enter
 from datacomp.declared import suite as suites
 from datacomp.declared import track as tracks
 from datacomp.declared.suite import Suite, Task
-from datacomp.errors import DatacompError
+from datacomp.errors import DatacompError, EntryError
 
 SELF_REPORTED = "self-reported"
 ARTEFACTS_CHECKED = "artefacts checked"
@@ -37,6 +37,12 @@ def verify(path: Path, run_folders: tuple[Path, ...] = ()) -> tuple[Entry, list[
     checks += [checked for checked, _ in found]
     covered = {run.seed for run in entry.runs} == {seed for _, seed in found}
     return entry, checks, ARTEFACTS_CHECKED if covered and not any(checked.problem for checked in checks) else SELF_REPORTED
+
+
+def demand(path: Path, checks: list[Check]) -> None:
+    """Raise EntryError that names the first check that an entry does not pass."""
+    if broken := [check for check in checks if check.problem]:
+        raise EntryError(f"{path} does not hold: {broken[0].name}: {broken[0].problem}", repair="write it again with: datacomp enter")
 
 
 def check(entry: Entry) -> list[Check]:

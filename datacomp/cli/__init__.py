@@ -5,7 +5,25 @@ from typing import NoReturn
 
 import typer
 
-from datacomp.cli import board, calibrate, decontaminate, enter, estimate, evaluate, export, filtering, inspect, pool, run, runs, subset, train
+from datacomp.cli import (
+    board,
+    calibrate,
+    decontaminate,
+    enter,
+    estimate,
+    evaluate,
+    export,
+    filtering,
+    init,
+    inspect,
+    jobs,
+    pool,
+    run,
+    runs,
+    score,
+    subset,
+    train,
+)
 from datacomp.cli.old_names import Commands
 from datacomp.errors import DatacompError
 
@@ -19,7 +37,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for group in (pool, filtering, subset, inspect, decontaminate, estimate, train, evaluate, export, enter, board, run, runs, calibrate):
+_GROUPS = (pool, score, filtering, subset, inspect, decontaminate, estimate, train, evaluate, export, enter, board, init, run, jobs, runs, calibrate)
+for group in _GROUPS:
     group.register(app)
 
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datacomp.cli.options import Out
+from datacomp.cli import options as common
+from datacomp.cli.options import Out, Profile
 
 if TYPE_CHECKING:
     from datacomp.pool.download import Work
@@ -34,6 +35,7 @@ def download(
     stall: Annotated[float, typer.Option(min=1, help="Seconds without a byte written after which img2dataset is stopped and the rest goes on.")] = 180,
     option: Annotated[list[str] | None, typer.Option(help="KEY=VALUE for img2dataset; may be given several times.", show_default=False)] = None,
     more: Annotated[list[str] | None, typer.Argument(help="The same after --.", show_default=False)] = None,
+    profile: Profile = "",
     ignore_disk: Annotated[bool, typer.Option("--ignore-disk", help="Go on although the disk looks too small.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> None:
@@ -66,7 +68,8 @@ def download(
         downloading.check(wanted, None if metadata_only else work, ignore_disk=ignore_disk)
         typer.echo("nothing was done: --dry-run")
         return
-    record = downloading.download(wanted, None if metadata_only else work, ignore_disk=ignore_disk)
+    workers = 1 if metadata_only else common.workers(profile, "download", out, 1)
+    record = downloading.download(wanted, None if metadata_only else work, ignore_disk=ignore_disk, workers=workers)
     if record is None:
         typer.echo(f"part {part} is done; when every part is, start the same command without --part to finish the pool")
         return

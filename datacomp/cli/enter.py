@@ -46,11 +46,9 @@ def verify(
 ) -> None:
     """Check an entry against rules and records, with --run also against the run's files."""
     from datacomp.board import verify as verifying
-    from datacomp.errors import EntryError
 
     _, checks, level = verifying.verify(entry, tuple(run or ()))
     for check in checks:
         typer.echo(f"{'FAIL' if check.problem else 'pass'}  {check.name}{': ' + check.problem if check.problem else ''}")
-    if broken := [check for check in checks if check.problem]:
-        raise EntryError(f"{entry} does not hold: {broken[0].name}: {broken[0].problem}", repair="write it again with: datacomp enter")
+    verifying.demand(entry, checks)
     typer.echo(f"trust level: {level}")

@@ -23,7 +23,9 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     run: Annotated[Path | None, typer.Option("--run", help="Folder of a finished run.", show_default=False)] = None,
     checkpoint: Annotated[str, typer.Option("--checkpoint", help="Of the run: last, all, or a number of steps.")] = "last",
-    model: Annotated[str, typer.Option("--model", help="Instead of a run: open_clip's NAME, NAME/TAG or CONFIG.json.", show_default=False)] = "",
+    model: Annotated[
+        str, typer.Option("--model", help="Instead of a run: NAME[/TAG], CONFIG.json, local-dir:FOLDER, hf-hub:OWNER/NAME.", show_default=False)
+    ] = "",
     weights: Annotated[Path | None, typer.Option("--weights", help="The model's weights, .safetensors.", show_default=False)] = None,
     suite: Suite = "nano",
     data: Data = None,
@@ -39,17 +41,14 @@ def evaluate(
     from datacomp.evaluate import run as evaluation
     from datacomp.pipelines import miniature
 
-    is_foreign = bool(model and weights and out and run is None and checkpoint == runs.LAST)
+    is_foreign = bool(model and out and run is None and checkpoint == runs.LAST)
     is_own = run is not None and not (model or weights or out)
     if not (is_foreign or is_own):
-        raise StageError(
-            "it is not clear what to evaluate", allowed="--run RUN [--checkpoint last|N|all], or --model NAME|CONFIG.json --weights FILE --out DIR"
-        )
+        raise StageError("it is not clear what to evaluate", allowed="--run RUN [--checkpoint last|N|all], or --model MODEL [--weights FILE] --out DIR")
     measured = suites.load(suite)
     names = _names(tasks)
     measured.chosen(names)
     if run is None:
-        assert weights is not None
         assert out is not None
         test_data = miniature.test_data(measured, data)
         _show(measured, evaluation.evaluate_published(model, weights, measured, test_data, out, tasks=names, device=device, threads=threads))

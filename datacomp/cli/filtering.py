@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from datacomp import places
+from datacomp.cli import options as common
 
 _LANGUAGE = "Language model: bin (fastText's, as published), ftz (smaller, another filter), gcld3 (laion2b only)."
 _SCALE = "Published centroids of small, medium, large or xlarge, and ImageNet-1k as the target."
@@ -36,6 +37,7 @@ def filter_pool(
     device: Annotated[str | None, typer.Option(help="image_based: cpu, cuda or cuda:N.", show_default=False)] = None,
     seed: Annotated[int | None, typer.Option(help="random: seed of the choice.", show_default=False)] = None,
     workers: Annotated[int | None, typer.Option("--workers", "--num_workers", help="Processes; by default one a core.", show_default=False)] = None,
+    profile: common.Profile = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
     published_name: Annotated[str, typer.Option("--name", hidden=True)] = "",
     batch_size: Annotated[int | None, typer.Option("--batch_size", hidden=True)] = None,
@@ -79,5 +81,5 @@ def filter_pool(
         plan = applying.plan(chosen, options, pools.read(pool))
         typer.echo(f"{plan.tree} over {plan.rows:,} rows in {len(plan.pool.stems):,} files; it would write {out} and its record")
         return
-    subset = applying.apply(chosen, options, pools.read(pool), out, workers=workers)
+    subset = applying.apply(chosen, options, pools.read(pool), out, workers=common.workers(profile, "filter", out, workers))
     typer.echo(f"{len(subset.uids):,} uids in {out}")

@@ -1,5 +1,7 @@
 """Options that several commands share, each with its help."""
 
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +11,8 @@ from datacomp import places
 
 if TYPE_CHECKING:
     from datacomp.board.enter import About
+    from datacomp.launch.local import Workers
+    from datacomp.launch.profile import Place
 
 Pool = Annotated[Path, typer.Option("--pool", help="Folder of the pool, or s3://…", parser=places.at, metavar="FOLDER", show_default=False)]
 Out = Annotated[Path, typer.Option("--out", help="Where the result goes.", show_default=False)]
@@ -33,6 +37,33 @@ Sources = Annotated[
     Path | None, typer.Option("--sources", help="Track byod: what is to be said of each source, .toml; docs/guide.md shows one.", show_default=False)
 ]
 Track = Annotated[str, typer.Option("--track", help="A track of tracks/rules/: filtering, byod.")]
+
+
+Profile = Annotated[str, typer.Option("--profile", help="Where to work: here, or a profile of datacomp.toml; by default the one it names.", show_default=False)]
+
+
+def place(profile: str) -> "Place":
+    """Where a command is to run, told on standard error."""
+    from datacomp.launch import profile as profiles
+
+    chosen = profiles.choose(profile)
+    typer.echo(chosen.told(), err=True)
+    return chosen
+
+
+def workers(profile: str, what: str, out: Path, processes: int | None) -> "Workers":
+    """Who does a stage's tasks: processes here, or an array of jobs."""
+    chosen = place(profile)
+    if not chosen.is_slurm:
+        return processes
+    from datacomp.launch import slurm
+
+    return slurm.Array(chosen, what, out, command())
+
+
+def command() -> str:
+    """The command as it was called."""
+    return shlex.join(["datacomp", *sys.argv[1:]])
 
 
 def about(method: str, author: str, run_by: str, description: str, links: list[str] | None, sources: Path | None, track: str) -> "About":

@@ -1,29 +1,18 @@
 """datacomp run and datacomp demo: the whole chain."""
 
+import getpass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from datacomp import places
 from datacomp.cli import options
-from datacomp.cli.options import (
-    AllowMissing,
-    Author,
-    Data,
-    Description,
-    Links,
-    Method,
-    Out,
-    Pool,
-    RunBy,
-    Scale,
-    Seeds,
-    Sources,
-    SubsetFile,
-    Suite,
-    Threads,
-    Track,
-)
+from datacomp.cli.options import AllowMissing, Data, Description, Links, Profile, RunBy, Seeds, Sources, Threads, Track
+
+if TYPE_CHECKING:
+    from datacomp.launch.profile import Place
+    from datacomp.pipelines.run import Chain
 
 
 def register(app: typer.Typer) -> None:
@@ -33,15 +22,15 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    scale: Scale,
-    pool: Pool,
-    subset: SubsetFile,
-    method: Method,
-    author: Author,
-    out: Out,
+    scale: Annotated[str, typer.Option("--scale", help="A scale of tracks/scales/; by default that of datacomp.toml.", show_default=False)] = "",
+    pool: Annotated[str, typer.Option("--pool", help="Folder of the pool; by default that of datacomp.toml.", metavar="FOLDER", show_default=False)] = "",
+    subset: Annotated[str, typer.Option("--subset", help="A list of uids, .npy; by default that of datacomp.toml.", show_default=False)] = "",
+    method: Annotated[str, typer.Option("--method", help="The method's name as the board shows it; by default the list's.", show_default=False)] = "",
+    author: Annotated[str, typer.Option("--author", help="Who proposes the list; by default as in datacomp.toml, or you.", show_default=False)] = "",
+    out: Annotated[Path | None, typer.Option("--out", help="Where the result goes; by default out of datacomp.toml/SCALE.", show_default=False)] = None,
     seed: Seeds = None,
     track: Track = "filtering",
-    suite: Suite = "nano",
+    suite: Annotated[str, typer.Option("--suite", help="A suite of eval_suite/suites/; by default that of datacomp.toml.", show_default=False)] = "",
     data: Data = None,
     allow_missing: AllowMissing = 0.0,
     run_by: RunBy = "",
@@ -49,23 +38,61 @@ def run(
     link: Links = None,
     sources: Sources = None,
     threads: Threads = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the list and say what would be done.")] = False,
+    save_every: Annotated[float, typer.Option("--save-every", min=0, help="Minutes between the points from which a killed run goes on.")] = 10.0,
+    profile: Profile = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the list and say what would be done; on Slurm, print the scripts.")] = False,
+    test_only: Annotated[bool, typer.Option("--test-only", help="Ask Slurm's scheduler when the jobs would start; submit nothing.")] = False,
 ) -> None:
-    """Take one list through the whole chain to an entry. What is done is skipped; what was killed goes on."""
+    """Take one list through the whole chain to an entry. What is done is skipped; what was killed goes on.
+
+    Where datacomp.toml, or --profile, names a Slurm cluster, the stages become jobs that wait for one another.
+    """
     from datacomp.cli import tables
     from datacomp.declared import scale as scales
     from datacomp.declared import suite as suites
-    from datacomp.pipelines import run as chain
+    from datacomp.launch import profile as profiles
+    from datacomp.pipelines.run import ENTRY, Chain
 
-    recipe, measured, seeds = scales.load(scale), suites.load(suite), tuple(seed or (0,))
-    if dry_run:
-        for stage in chain.plan(recipe, pool, subset, out, suite=measured, seeds=seeds):
-            typer.echo(f"{'done ' if stage.is_done else 'to do'}  {stage.what} -> {stage.record}")
+    place, settings = options.place(profile), profiles.settings()
+    recipe = scales.load(profiles.needed(scale, "scale", option="--scale SCALE", example="nano"))
+    listed = Path(profiles.needed(subset, "subset", option="--subset LIST.npy", example="build/best.npy"))
+    chain = Chain(
+        scale=recipe,
+        pool=places.at(profiles.needed(pool, "pool", option="--pool FOLDER", example="build/demo/pool")),
+        subset=listed,
+        about=options.about(method or listed.stem, author or settings.author or getpass.getuser(), run_by, description, link, sources, track),
+        out=out or Path(settings.out) / recipe.name,
+        suite=suites.load(suite or settings.suite),
+        track=track,
+        seeds=tuple(seed or (0,)),
+        data=data or (Path(settings.data) if settings.data else None),
+        allow_missing=allow_missing,
+        threads=threads,
+        save_every_s=save_every * 60,
+    )
+    if dry_run or test_only:
+        _show(chain, place, test_only=test_only)
         return
-    about = options.about(method, author, run_by, description, link, sources, track)
-    entry = chain.run(recipe, pool, subset, about, out, suite=measured, track=track, seeds=seeds, data=data, allow_missing=allow_missing, threads=threads)
-    tables.show_entries([entry])
-    typer.echo(f"entry: {out / chain.ENTRY}")
+    if place.is_slurm:
+        made = chain.submit(place, options.command())
+        for job in made.jobs:
+            typer.echo(f"job {job.id}  {job.what}")
+        typer.echo(f"the entry will be {chain.out / ENTRY}; look with: datacomp jobs list" if made.jobs else f"all is done: {chain.out / ENTRY}")
+        return
+    tables.show_entries([chain.run()])
+    typer.echo(f"entry: {chain.out / ENTRY}")
+
+
+def _show(chain: "Chain", place: "Place", *, test_only: bool) -> None:
+    from datacomp.launch import slurm
+
+    chain.check(place)
+    steps = chain.steps()
+    for step in steps:
+        typer.echo(f"{'done ' if step.is_done else 'to do'}  {step.says} -> {step.record}")
+    if place.is_slurm:
+        for step, text in slurm.scripts(place, steps):
+            typer.echo(f"\n{step.what}: {slurm.when(text)}" if test_only else f"\n--- {step.what} ---\n{text}")
 
 
 def demo(

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from datacomp import places
-from datacomp.cli.options import AllowMissing, Device, Out, Pool, Scale, Seed, SubsetFile, Threads
+from datacomp.cli import options
+from datacomp.cli.options import AllowMissing, Device, Out, Pool, Profile, Scale, Seed, SubsetFile, Threads
 from datacomp.errors import StageError
 
 
@@ -27,6 +28,7 @@ def reshard(
     blur: Annotated[bool, typer.Option("--blur", help="Blur faces where the metadata say that they are.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Empty the folder first.")] = False,
     workers: Annotated[int | None, typer.Option("--workers", help="By default one a core; the shards do not depend on them.", show_default=False)] = None,
+    profile: Profile = "",
 ) -> None:
     """Copy the listed samples of a pool into training shards. Started again, it goes on where it was stopped."""
     from datacomp.artifacts import pool as pools
@@ -36,7 +38,8 @@ def reshard(
 
     shard_samples = scales.load(scale).sampling.shard_samples
     form = run.Form(shard_samples, shuffled=shuffle, virtual=virtual, blur=blur)
-    done = run.reshard(pools.read(pool), check(subset), out, form, allow_missing=allow_missing, overwrite=overwrite, workers=workers)
+    who = options.workers(profile, "reshard", out, workers)
+    done = run.reshard(pools.read(pool), check(subset), out, form, allow_missing=allow_missing, overwrite=overwrite, workers=who)
     lost = sum(done.record.missing_samples.values())
     typer.echo(f"{done.record.found_samples:,} samples in {len(done.record.shards)} {'virtual ' * virtual}shards in {out}, {lost:,} missing")
 

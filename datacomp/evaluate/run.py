@@ -16,13 +16,12 @@ from datacomp.evaluate.check import check_samples
 from datacomp.evaluate.metrics import Measured
 from datacomp.evaluate.model import Model
 from datacomp.launch import local
-from datacomp.network import published
+from datacomp.network import choose
 from datacomp.network.embed import Embedder, Encoder
 from datacomp.records import Record
 
 PUBLISHED = "eval_results.jsonl"
 RESULTS = "results.json"
-SAFE = ".safetensors"
 
 FAMILIES: dict[Family, Callable[[Model, sets.TestSet], Measured]] = {
     "classification": classification.evaluate,
@@ -91,8 +90,8 @@ def evaluate(
 
 
 def evaluate_published(
-    name: str,
-    weights: Path,
+    model: str,
+    weights: Path | None,
     suite: Suite,
     data: Path,
     out: Path,
@@ -101,16 +100,10 @@ def evaluate_published(
     device: str | None = None,
     threads: int | None = None,
 ) -> Results:
-    """Evaluate a network that others trained, an architecture of open_clip's or a config of its form, into the folder `out`."""
-    declared = published.check(name)
-    if weights.suffix != SAFE or not weights.is_file():
-        what = f"there are no weights at {weights}" if weights.suffix == SAFE else f"{weights} is no {SAFE} file"
-        raise StageError(what, allowed="safetensors; pickled checkpoints can run code", repair=f"save the tensors by safetensors.torch.save_file as NAME{SAFE}")
-    subject = _Subject(
-        digest.of_file(weights),
-        Network(name=declared.name, sha256=declared.digest()),
-        lambda device: published.OpenClip(name, weights, device=device),
-    )
+    """Evaluate a network that others trained, as `choose.one` finds it, into the folder `out`."""
+    found = choose.one(None, model, weights)
+    network = Network(name=found.name, sha256=digest.of_content(choose.declared(found).content()))
+    subject = _Subject(found.sha256, network, lambda device: choose.load(found, device))
     with files.writing(out):
         return _evaluate(subject, suite, suite.chosen(tasks), data, out / RESULTS, out, device=device, threads=threads)
 

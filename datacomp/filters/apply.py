@@ -25,6 +25,7 @@ from datacomp.filters.answers import Answers
 from datacomp.filters.base import Filter, Multiplicity, RowFilter
 from datacomp.filters.expression import Leaf, Tree
 from datacomp.launch import local
+from datacomp.launch.local import Workers
 
 TASK_ROWS = 100_000  # a process is not started for less
 
@@ -48,7 +49,7 @@ def plan(text: str, options: dict[str, catalog.Option], pool: Pool) -> Plan:
     return Plan(expression.make(text, options), pool, tuple(pools.spans(pool)))
 
 
-def apply(text: str, options: dict[str, catalog.Option], pool: Pool, out: Path, *, workers: int | None = None) -> Subset:
+def apply(text: str, options: dict[str, catalog.Option], pool: Pool, out: Path, *, workers: Workers = None) -> Subset:
     """Run a filter, or filters combined, over a pool and write the list to `out`.
 
     Raises FilterError for a filter that answers for another number of rows than it was asked about.
@@ -97,7 +98,7 @@ class _Task:
 class _Run:
     """One call of `apply`: each node of the tree of filters leaves its multiplicities in the answers."""
 
-    def __init__(self, asked: Plan, answers: Answers, workers: int | None) -> None:
+    def __init__(self, asked: Plan, answers: Answers, workers: Workers) -> None:
         self.asked, self.answers, self.workers = asked, answers, workers
         self.nodes = 0
 
@@ -166,7 +167,7 @@ class _Run:
             sorting.write_run(paths[number], listed[~taken_down])
             return int(np.count_nonzero(taken_down))
 
-        return paths, sum(local.run_all(write, range(len(paths)), workers=self.workers, threads=True))
+        return paths, sum(local.run_all(write, range(len(paths)), workers=local.here(self.workers), threads=True))
 
     def _origin(self) -> dict[str, object]:
         """What the list's record says besides the list itself; which pool it is of, if the pool says that of itself."""

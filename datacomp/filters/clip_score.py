@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from datacomp import digest, tables
+from datacomp import digest, progress, tables
+from datacomp.artifacts import scores as passes
 from datacomp.artifacts.pool import Block
 from datacomp.errors import FilterError
 from datacomp.filters import top
@@ -19,6 +20,7 @@ class Best:
     """A fraction of the pool, what reaches a threshold, or a band between two fractions."""
 
     threaded = True
+    of_scored = False  # whether a fraction is one of the rows that have a score
 
     def __init__(self, name: str, score: str, fraction: float | None, threshold: float | None, skip_fraction: float, *, exact_count: bool) -> None:
         self.name, self.column = name, score
@@ -41,8 +43,8 @@ class Best:
 
     def _best(self, columns: Sequence[Column], fraction: float) -> Iterator[Multiplicity]:
         if self.exact_count:
-            return top.exact(columns, fraction)
-        return top.above(columns, top.fraction_threshold(columns, fraction))
+            return top.exact(columns, fraction, of_scored=self.of_scored)
+        return top.above(columns, top.fraction_threshold(columns, fraction, of_scored=self.of_scored))
 
     def provenance(self) -> Provenance:
         """The scores are the pool's own."""
@@ -59,25 +61,66 @@ class BestOfTable(Best):
 
     def score(self, block: Block) -> Scores:
         """The scores of the block's uids; each must have exactly one."""
-        path = self.table / f"{block.span.stem}.parquet" if self.table.is_dir() else self.table
         wanted = block.columns
-        found = tables.look_up(path, [self.column], wanted["uid"])
+        found = self._found(block)
         if found["uid"].is_duplicated().any():
             twice = found.filter(pl.col("uid").is_duplicated())["uid"][0]
-            raise FilterError(f"{path} has several scores for uid {twice}", allowed="one row a uid")
+            raise FilterError(f"{self.table} has several scores for uid {twice}", allowed="one row a uid")
         if missing := len(wanted.join(found, on="uid", how="anti")):
-            first = wanted.join(found, on="uid", how="anti")["uid"][0]
-            raise FilterError(
-                f"{path} has no score for {missing:,} of {len(wanted):,} rows of {block.span.stem}.parquet, the first is {first}",
-                repair="score the whole pool, or give the pool that was scored",
-            )
+            self._check_missing(block, missing, wanted.join(found, on="uid", how="anti")["uid"][0])
         joined = wanted.join(found, on="uid", how="left", maintain_order="left")
         return Block(joined, block.span, block.table).numbers(self.column)
+
+    def _found(self, block: Block) -> pl.DataFrame:
+        """The rows of the table that have uids of the block."""
+        path = self.table / f"{block.span.stem}.parquet" if self.table.is_dir() else self.table
+        return tables.look_up([path], [self.column], block.columns["uid"])
+
+    def _check_missing(self, block: Block, missing: int, first: str) -> None:
+        raise FilterError(
+            f"{self.table} has no score for {missing:,} of {len(block):,} rows of {block.span.stem}.parquet, the first is {first}",
+            repair="score the whole pool, or give the pool that was scored",
+        )
 
     def provenance(self) -> Provenance:
         """The table."""
         paths = sorted(self.table.glob("*.parquet")) if self.table.is_dir() else [self.table]
         return Provenance({self.table.name: digest.of_files({path.name: path for path in paths})}, (f"scores {self.table.name}",))
+
+
+class BestOfPass(BestOfTable):
+    """The same by the scores that `datacomp score` wrote. What has none is below all; a fraction is one of the rows that have a score."""
+
+    of_scored = True
+
+    def __init__(self, given: passes.Scores, *options: object, **more: object) -> None:
+        super().__init__(given.path, *options, **more)
+        self.given = given
+
+    def select(self, columns: Sequence[Column]) -> Iterator[Multiplicity]:
+        """As by any table; every score must be one of a row of the pool."""
+        found, given = top.scored(columns), self.given.record.scored_samples
+        if found != given:
+            raise FilterError(f"{self.table} has {given:,} scores, of which {found:,} are of rows of this pool", repair="give the pool that was scored")
+        if missing := sum(len(column.scores) for column in columns) - found:
+            progress.say(f"{missing:,} rows of the pool have no score and are not kept")
+        return super().select(columns)
+
+    def _found(self, block: Block) -> pl.DataFrame:
+        if self.given.record.by_metadata_file:
+            return super()._found(block)
+        return tables.look_up(self.given.tables(), [self.column], block.columns["uid"])
+
+    def _check_missing(self, block: Block, missing: int, first: str) -> None:
+        """Nothing: the record of the scores counts by reason what a pool's tars hold and could not be scored."""
+
+    def provenance(self) -> Provenance:
+        """The scores and the network behind them."""
+        self.given.check()
+        record = self.given.record
+        scorer = record.inputs.scorer
+        name = f"{scorer.kind} {scorer.name}"[:150]
+        return Provenance({f"scores {self.table.name}"[:200]: record.scores_sha256, name: scorer.weights_sha256}, (f"scores by {name}",))
 
 
 def make(*, score: str = "l14", fraction: float | None = None, threshold: float | None = None, skip_fraction: float = 0.0, exact_count: bool = False) -> Best:
@@ -96,6 +139,8 @@ def make_score(
             raise FilterError("score needs to know what to rank by", repair="add --scores TABLE, a parquet file with columns uid and score, or --score COLUMN")
         return Best("score", NETWORKS.get(score, score), fraction, threshold, skip_fraction, exact_count=exact_count)
     table = Path(scores)
+    if (table / passes.ASKED).is_file():
+        return BestOfPass(passes.read(table), score or passes.COLUMN, fraction, threshold, skip_fraction, exact_count=exact_count)
     return BestOfTable(table, score or _only_column(table), fraction, threshold, skip_fraction, exact_count=exact_count)
 
 

@@ -25,26 +25,35 @@ def above(columns: Sequence[Column], threshold: float) -> Iterator[Multiplicity]
     return (column.scores >= threshold for column in columns)
 
 
-def fraction_threshold(columns: Sequence[Column], fraction: float) -> float:
+def fraction_threshold(columns: Sequence[Column], fraction: float, *, of_scored: bool = False) -> float:
     """The score at index int(N * fraction) of the descending order, NaN last.
 
     This is the rule of DataComp's published code: with `above` it keeps one sample more than the fraction says, and all ties. At
     fraction 1, where the published code fails, it is the lowest score; where the index falls on NaN, for which the published code keeps
-    nothing, as well.
+    nothing, as well. N counts all rows, or those that have a score.
     """
-    rows = numbers = 0
-    for column in columns:
-        rows += len(column.scores)
-        numbers += int(np.count_nonzero(~np.isnan(column.scores)))
+    numbers = scored(columns)
     if not numbers:
         raise FilterError("no row of the pool has a score", repair="choose another --score column")
-    index = min(int(rows * fraction), numbers - 1)
+    index = min(int(_rows(columns, of_scored=of_scored) * fraction), numbers - 1)
     return _score(sorting.smallest(lambda: (_descending(column.scores) for column in columns), index))
 
 
-def exact(columns: Sequence[Column], fraction: float) -> Iterator[Multiplicity]:
-    """Keep exactly floor(N * fraction) rows: the highest scores, of equal ones the smallest uids, of equal uids the first rows."""
-    wanted = int(sum(len(column.scores) for column in columns) * fraction)
+def scored(columns: Sequence[Column]) -> int:
+    """How many rows have a score."""
+    return sum(int(np.count_nonzero(~np.isnan(column.scores))) for column in columns)
+
+
+def _rows(columns: Sequence[Column], *, of_scored: bool) -> int:
+    return scored(columns) if of_scored else sum(len(column.scores) for column in columns)
+
+
+def exact(columns: Sequence[Column], fraction: float, *, of_scored: bool = False) -> Iterator[Multiplicity]:
+    """Keep exactly floor(N * fraction) rows: the highest scores, of equal ones the smallest uids, of equal uids the first rows.
+
+    N counts all rows, or those that have a score.
+    """
+    wanted = int(_rows(columns, of_scored=of_scored) * fraction)
     if not wanted:
         return (np.zeros(len(column.scores), bool) for column in columns)
     edges: list[np.uint64] = []

@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 _MAX_THREADS = 8
 _AHEAD = 8  # tasks a worker that are handed out: enough that none waits for a slow one, and few enough for any number of tasks
@@ -17,8 +17,24 @@ Task = TypeVar("Task")
 Answer = TypeVar("Answer")
 
 
+class Elsewhere(Protocol):
+    """Where tasks are answered if not here, such as launch.slurm.Array."""
+
+    @property
+    def most_tasks(self) -> int:
+        """Into how many parts work is to be cut."""
+
+    def map(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
+        """Yield function(task) for each task, in order."""
+
+
+Workers: TypeAlias = "int | Elsewhere | None"  # processes of this machine (by default one a core), or others that do it
+
+
 def cores() -> int:
-    """The processor cores that this process may use."""
+    """The processor cores that this process may use; those of a job's task, where Slurm says how many these are."""
+    if given := os.environ.get("SLURM_CPUS_PER_TASK"):
+        return int(given)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -27,12 +43,20 @@ def compute_threads(workers: int = 0) -> int:
     return max(1, min(_MAX_THREADS, cores() - workers))
 
 
-def run_all(function: Callable[[Task], Answer], tasks: Sequence[Task], *, workers: int | None = None, threads: bool = False) -> Iterator[Answer]:
+def here(workers: Workers) -> int | None:
+    """The processes of this machine, for what is too little to be done elsewhere."""
+    return workers if isinstance(workers, int) else None
+
+
+def run_all(function: Callable[[Task], Answer], tasks: Sequence[Task], *, workers: Workers = None, threads: bool = False) -> Iterator[Answer]:
     """Yield function(task) for each task, in order; the first failure ends it.
 
     `function` must be importable, unless threads of this process are to run it. Each process computes with one thread: several
     OpenMP pools on the same cores stand in each other's way.
     """
+    if not isinstance(workers, int | None):
+        yield from workers.map(function, tasks)
+        return
     workers = min(workers or cores(), len(tasks))
     if workers <= 1:
         yield from (function(task) for task in tasks)

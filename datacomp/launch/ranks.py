@@ -61,12 +61,13 @@ def is_first() -> bool:
 def joined(device: str) -> Iterator[World]:
     """Join the processes that a launcher started together; without one, be alone. Of several GPUs each takes its own."""
     rank, size = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE")) if are_started() else (0, 1)
-    if device == "cuda" and size > 1:
-        device = f"cuda:{os.environ.get('LOCAL_RANK', rank)}"
     if size == 1:
         yield World(device=device)
         return
     import torch
+
+    if device == "cuda":  # a launcher shows a process all GPUs of its machine, or its own alone
+        device = f"cuda:{int(os.environ.get('LOCAL_RANK', rank)) % torch.cuda.device_count()}"
 
     on_gpu = device.startswith("cuda")
     if on_gpu:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from datacomp import tars
 from datacomp.declared.scale import Pixels, Scale
 from datacomp.errors import TarError
 from datacomp.network import build, load
@@ -22,10 +23,11 @@ Tokenize: TypeAlias = Callable[[list[str]], torch.Tensor]  # captions to int64 (
 class Encoder:
     """A network with its preprocessing, in float32, for inference."""
 
-    def __init__(self, network: torch.nn.Module, pixels: Pixels, tokens: Tokenize, *, device: str, batch_samples: int) -> None:
+    def __init__(self, network: torch.nn.Module, pixels: Pixels, tokens: Tokenize, config: dict[str, Any], *, device: str, batch_samples: int) -> None:
         self.network: Any = network.to(device).eval()
-        self.device, self.batch_samples = device, batch_samples
-        self._pixels, self._crop, self._tokens = pixels, build.evaluation_pixels(pixels), tokens
+        self.pixels, self.device, self.batch_samples = pixels, device, batch_samples
+        self.config = config  # all that decides on the embeddings besides the weights, as plain values
+        self._crop, self._tokens = build.evaluation_pixels(pixels), tokens
 
     def crop(self, picture: bytes) -> build.Uint8Array:
         """Decode one picture to what `images` takes, uint8 of shape (size, size, 3)."""
@@ -39,7 +41,7 @@ class Encoder:
     def images(self, crops: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Embed crops of shape (N, size, size, 3): unit vectors (N, D)."""
         parts = [
-            self.network.encode_image(build.normalise(torch.from_numpy(batch).to(self.device), self._pixels), normalize=True)
+            self.network.encode_image(build.normalise(torch.from_numpy(batch).to(self.device), self.pixels), normalize=True)
             for batch in _batches(crops, self.batch_samples)
         ]
         return torch.cat(parts).cpu().numpy()
@@ -58,7 +60,8 @@ class Embedder(Encoder):
         network = build.model(scale.model, image_size=scale.pixels.size, logit_scale_start=scale.loss.logit_scale_start)
         load.load_weights(network, weights)
         tokens = build.Tokenizer(scale.tokens, scale.model.text.context_length)
-        super().__init__(network, scale.pixels, tokens, device=device, batch_samples=batch_samples)
+        config = {"model": scale.model.plain(), "pixels": scale.pixels.plain(), "tokens": scale.tokens.plain()}
+        super().__init__(network, scale.pixels, tokens, config, device=device, batch_samples=batch_samples)
 
 
 def decode(picture: bytes) -> Image.Image:
@@ -69,6 +72,11 @@ def decode(picture: bytes) -> Image.Image:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise TarError(f"a picture cannot be decoded: {error}", allowed=", ".join(_FORMATS)) from None
     return opened
+
+
+def is_extreme(picture: Image.Image) -> bool:
+    """Whether a picture is so long that its shorter side cannot be resized within reason."""
+    return max(picture.size) > tars.MAX_ASPECT * min(picture.size)
 
 
 def thumbnail(picture: bytes, pixels: int, quality: int) -> str:

@@ -1,135 +1,133 @@
-"""Networks that others trained: an architecture of open_clip's list, or a config of its form, and weights from a file. Nothing is downloaded."""
+"""Networks that others trained: a CLIP as open_clip declares it, with weights from a file on this machine. Nothing is downloaded."""
 
+import copy
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import open_clip
 import torch
+from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, SimpleTokenizer
 
 from datacomp import digest
 from datacomp.declared.scale import Pixels
 from datacomp.errors import StageError
 from datacomp.network import load
-from datacomp.network.embed import Encoder, Tokenize
+from datacomp.network.embed import Encoder
+
+CONFIG, WEIGHTS, PICKLED_WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors", "open_clip_pytorch_model.bin"  # in a folder and on the Hub
 
 _INTERPOLATIONS = ("bicubic", "bilinear")
-_PREPROCESSING = ("mean", "std", "interpolation", "resize_mode", "quick_gelu")  # what matters of all that is declared of a tag
-_HUB = "hf-hub:"
-_BUILDING = (TypeError, ValueError, KeyError, AttributeError, RuntimeError, AssertionError)  # what a config that is none ends in
-_CONFIG = "open_clip's JSON: embed_dim, vision_cfg and text_cfg, or model_cfg and preprocess_cfg as in an open_clip_config.json"
+_IMAGE_SIZE = 224  # open_clip's default
+_WRONG = (TypeError, ValueError, LookupError, AttributeError, RuntimeError, AssertionError)  # what open_clip and timm end in when a config is none
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A network before its weights: open_clip's config of the model, and how it is told to see pictures."""
+    """A CLIP without its weights."""
 
     name: str
-    config: dict[str, Any]
-    preprocess: dict[str, Any]
-    tokenizer: Callable[[], Tokenize]
+    model: dict[str, Any]  # as open_clip's list of architectures has it
+    pixels: Pixels
+    merges: Path | None = None  # of the tokenizer, where they are not open_clip's own
 
-    def digest(self) -> str:
-        """The sha256 of what makes two networks with the same weights differ."""
-        return digest.of_content({"config": self.config, "preprocess": self.preprocess})
+    def content(self) -> dict[str, Any]:
+        """All that decides on the embeddings besides the weights, as plain values."""
+        return {"model": self.model, "pixels": self.pixels.plain(), "merges": digest.of_file(self.merges) if self.merges else ""}
 
 
 class OpenClip(Encoder):
-    """A CLIP of open_clip's list. `name` is an architecture, ARCHITECTURE/TAG for weights that open_clip knows by that tag, or a config's path.
+    """A CLIP as open_clip builds it."""
 
-    The tag or the config decides on the preprocessing and the activation; without them they are CLIP's and the architecture's own.
-    """
-
-    def __init__(self, name: str, weights: Path, *, device: str = "cpu", batch_samples: int = 256) -> None:
-        declared = check(name)
-        tensors = load.read_published(weights)
+    def __init__(self, declared: Declared, weights: Path, *, device: str = "cpu", batch_samples: int = 256) -> None:
         network = _fresh(declared)
-        load.put(network, tensors, weights)
-        super().__init__(network, _pixels(network, declared.preprocess), declared.tokenizer(), device=device, batch_samples=batch_samples)
+        load.put(network, load.read_published(weights), weights)
+        super().__init__(network, declared.pixels, _tokenizer(declared), declared.content(), device=device, batch_samples=batch_samples)
 
 
 def _fresh(declared: Declared) -> torch.nn.Module:
     """The architecture without weights; open_clip's own factory would warn of that, and might download some."""
-    config = json.loads(json.dumps(declared.config))  # open_clip changes what it is given
-    config["quick_gelu"] = declared.preprocess.get("quick_gelu", config.get("quick_gelu", False))
-    kind: type[torch.nn.Module] = open_clip.CustomTextCLIP if config.pop("custom_text", False) else open_clip.CLIP
+    config = copy.deepcopy(declared.model)
     try:
         config["vision_cfg"]["timm_model_pretrained"] = False
+        kind: type[torch.nn.Module] = open_clip.CustomTextCLIP if config.pop("custom_text", False) else open_clip.CLIP
         return kind(**config)
-    except _BUILDING as error:
-        raise StageError(f"{declared.name} is no model that open_clip builds: {str(error)[:200]}", allowed=_CONFIG) from None
+    except _WRONG as error:
+        raise _no_clip(declared.name, error) from None
 
 
-def check(name: str) -> Declared:
-    """Find out what a name or a config's path stands for.
+def _tokenizer(declared: Declared) -> SimpleTokenizer:
+    """The tokenizer that open_clip.get_tokenizer gives, with merges from where they lie."""
+    text = declared.model["text_cfg"]
+    options = dict(text.get("tokenizer_kwargs", {}))
+    if declared.merges:
+        options["bpe_path"] = str(declared.merges)
+    try:
+        return SimpleTokenizer(context_length=text.get("context_length", DEFAULT_CONTEXT_LENGTH), **options)
+    except (*_WRONG, OSError, EOFError) as error:
+        raise _no_clip(declared.name, error) from None
 
+
+def named(name: str) -> Declared:
+    """A network of open_clip's list: an architecture, or ARCHITECTURE/TAG for weights that open_clip knows by that tag.
+
+    The tag decides on the preprocessing and the activation; without one they are CLIP's and the architecture's own.
     Raises StageError for what open_clip does not know, and for what cannot be used without a download or is prepared otherwise.
     """
-    if name.startswith(_HUB):
-        files = "open_clip_config.json and open_clip_model.safetensors"
-        raise StageError(f"{name} would have to be downloaded", repair=f"fetch {files} of that repository, and give their paths as --model and --weights")
-    declared = _of_config(Path(name)) if name.endswith(".json") else _of_list(name)
-    text, vision = (declared.config.get(part) for part in ("text_cfg", "vision_cfg"))
-    if not isinstance(text, dict) or not isinstance(vision, dict):
-        raise StageError(f"{name} describes no model", allowed=_CONFIG)
-    needs_download = text.get("hf_tokenizer_name") or text.get("hf_model_name") or ":" in str(vision.get("timm_model_name", ""))
-    if "multimodal_cfg" in declared.config or needs_download:
-        raise StageError(f"{declared.name} is not CLIP, or its tokenizer would have to be downloaded", allowed="CLIP with its own tokenizer")
-    preprocess = declared.preprocess
-    if preprocess.get("resize_mode", "shortest") != "shortest" or preprocess.get("interpolation", "bicubic") not in _INTERPOLATIONS:
-        raise StageError(f"{name} was trained on pictures that were squeezed to a square", allowed="networks that see the centre of a picture")
-    return declared
-
-
-def _of_list(name: str) -> Declared:
     architecture, _, tag = name.partition("/")
     if architecture not in open_clip.list_models():
-        raise StageError(
-            f"{architecture!r} is no architecture of open_clip",
-            allowed="those of open_clip.list_models(), such as ViT-B-32 or ViT-L-14, or the path of a config, NAME.json",
-        )
+        raise StageError(f"{architecture!r} is no architecture of open_clip", allowed="those of open_clip.list_models(), such as ViT-B-32 or ViT-L-14")
     tags = open_clip.list_pretrained_tags_by_model(architecture)
     if tag and tag not in tags:
         raise StageError(f"open_clip knows no weights {tag!r} of {architecture}", allowed=", ".join(tags) or "no tag")
-    known = open_clip.get_pretrained_cfg(architecture, tag) if tag else {}
-    preprocess = {key: known[key] for key in _PREPROCESSING if key in known}
-    return Declared(name, open_clip.get_model_config(architecture), preprocess, partial(open_clip.get_tokenizer, architecture))
+    preprocess: dict[str, Any] = open_clip.get_pretrained_cfg(architecture, tag) if tag else {}
+    model = open_clip.get_model_config(architecture)
+    model["quick_gelu"] = preprocess.get("quick_gelu", model.get("quick_gelu", False))
+    return _declared(name, model, preprocess)
 
 
-def _of_config(path: Path) -> Declared:
+def configured(path: Path) -> Declared:
+    """A network whose config lies in a file, as open_clip and our exports write it, or one of open_clip's list of architectures.
+
+    Raises StageError for what is none, and as `named` does.
+    """
     try:
         content = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise StageError(f"there is no config at {path}", repair="check the path") from None
+    except (FileNotFoundError, IsADirectoryError):
+        raise StageError(f"there is no config at {path}", allowed=f"{CONFIG} as open_clip writes it", repair="check the path") from None
     except (ValueError, RecursionError) as error:
-        raise StageError(f"{path} is not JSON: {str(error)[:200]}", allowed=_CONFIG) from None
-    whole = content if isinstance(content, dict) else {}
-    config, preprocess = whole.get("model_cfg", whole), whole.get("preprocess_cfg", {})
-    if not isinstance(config, dict) or not isinstance(preprocess, dict) or not isinstance(config.get("text_cfg"), dict):
-        raise StageError(f"{path} describes no model", allowed=_CONFIG)
-    text = config["text_cfg"]
-    options = text.get("tokenizer_kwargs") or {}
-    if not isinstance(options, dict) or not options.keys() <= {"bpe_path", "clean"}:
-        raise StageError(f"{path} wants a tokenizer that is not CLIP's", allowed="tokenizer_kwargs bpe_path and clean")
-    if "bpe_path" in options:
-        options = options | {"bpe_path": str(path.parent / Path(str(options["bpe_path"])).name)}  # beside the config, wherever that says it lay
-        if not Path(options["bpe_path"]).is_file():
-            raise StageError(f"there are no merges at {options['bpe_path']}", repair=f"put the file that {path.name} names beside it")
-    return Declared(path.name, config, preprocess, partial(open_clip.SimpleTokenizer, context_length=text.get("context_length", 77), **options))
+        raise _no_clip(str(path), error) from None
+    model = content.get("model_cfg", content) if isinstance(content, dict) else None
+    preprocess = content.get("preprocess_cfg", {}) if isinstance(content, dict) else None
+    if not isinstance(model, dict) or not isinstance(preprocess, dict):
+        raise _no_clip(str(path), "it holds no model_cfg")
+    return _declared(str(path), model, preprocess, path.parent)
 
 
-def _pixels(network: Any, preprocess: dict[str, Any]) -> Pixels:
-    size = network.visual.image_size
-    told: dict[str, object] = {
-        "size": size[0] if isinstance(size, tuple) else size,
-        "crop_scale": (1.0, 1.0),  # it is not trained here
-        "crop_ratio": (1.0, 1.0),
-        "interpolation": preprocess.get("interpolation", "bicubic"),
-        "flip": False,
-        "mean": tuple(preprocess.get("mean", open_clip.OPENAI_DATASET_MEAN)),
-        "std": tuple(preprocess.get("std", open_clip.OPENAI_DATASET_STD)),
-    }
-    return Pixels.of(told, "the preprocessing")
+def _declared(name: str, model: dict[str, Any], preprocess: dict[str, Any], folder: Path | None = None) -> Declared:
+    try:
+        vision, text = model["vision_cfg"], model["text_cfg"]
+        if ":" in (vision.get("timm_model_name") or ""):  # timm would ask the Hub
+            raise StageError(f"the image tower of {name} would have to be downloaded", allowed="timm's own architectures")
+        merges, size = text.get("tokenizer_kwargs", {}).get("bpe_path"), vision.get("image_size", _IMAGE_SIZE)
+        if "multimodal_cfg" in model or text.get("hf_tokenizer_name") or text.get("hf_model_name"):
+            raise StageError(f"{name} is not CLIP, or its tokenizer would have to be downloaded", allowed="CLIP with its own tokenizer")
+        if preprocess.get("resize_mode", "shortest") != "shortest" or preprocess.get("interpolation", "bicubic") not in _INTERPOLATIONS:
+            raise StageError(f"{name} was trained on pictures that were squeezed to a square", allowed="networks that see the centre of a picture")
+        content = {
+            "size": size[0] if isinstance(size, list | tuple) else size,
+            "crop_scale": (1.0, 1.0),  # it is not trained here
+            "crop_ratio": (1.0, 1.0),
+            "interpolation": preprocess.get("interpolation", "bicubic"),
+            "flip": False,
+            "mean": tuple(preprocess.get("mean", open_clip.OPENAI_DATASET_MEAN)),
+            "std": tuple(preprocess.get("std", open_clip.OPENAI_DATASET_STD)),
+        }
+    except _WRONG as error:
+        raise _no_clip(name, error) from None
+    return Declared(name, model, Pixels.of(content, f"the preprocessing of {name}"), folder / Path(merges).name if folder and merges else None)
+
+
+def _no_clip(name: str, error: object) -> StageError:
+    return StageError(f"{name} declares no CLIP that can be built: {str(error)[:200]}", allowed=f"{CONFIG} as open_clip writes it")

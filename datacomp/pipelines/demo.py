@@ -13,7 +13,7 @@ from datacomp.declared import scale as scales
 from datacomp.declared import suite as suites
 from datacomp.filters.apply import apply
 from datacomp.pipelines import miniature
-from datacomp.pipelines.run import run
+from datacomp.pipelines.run import Chain
 from datacomp.pool import synthetic
 
 BASELINES = ("no_filter", "random_30", "basic_filter_ftz", "clip_score_l14_30")
@@ -40,7 +40,7 @@ def demo(out: Path, *, scale_name: str = "nano", suite_name: str = "nano", seeds
     entries = []
     for number, (title, (path, name)) in enumerate(lists.items(), 1):
         progress.say(f"List {number} of {len(lists)}: {title}")
-        entry = run(scale, pool.path, path, About(method=title, author=AUTHOR), out / "runs" / name, suite=suite, seeds=seeds)
+        entry = Chain(scale, pool.path, path, About(method=title, author=AUTHOR), out / "runs" / name, suite, seeds=seeds).run()
         entry.write(out / "entries" / f"{name}.json")
         entries.append(entry)
     page.build(out / "entries", out / "board")

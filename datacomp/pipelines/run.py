@@ -1,73 +1,109 @@
 """The whole chain for one list: reshard, train, evaluate, enter. What is done is skipped, what was killed goes on."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from datacomp import files
 from datacomp.artifacts import pool as pools
 from datacomp.artifacts import results, run_folder, shards
 from datacomp.artifacts import run as runs
 from datacomp.artifacts.entry import Entry
+from datacomp.artifacts.shards import ShardSet
+from datacomp.board import verify
 from datacomp.board.enter import About, enter
 from datacomp.declared import track as tracks
 from datacomp.declared.scale import Scale
 from datacomp.declared.suite import Suite
+from datacomp.errors import EntryError
 from datacomp.evaluate.run import evaluate
+from datacomp.launch import slurm
+from datacomp.launch.profile import Place
+from datacomp.launch.slurm import Step
+from datacomp.launch.submission import Submission
 from datacomp.pipelines import miniature
 from datacomp.reshard.run import Form, reshard
 from datacomp.subset.check import check
+from datacomp.train import budget
 from datacomp.train.hardware import Hardware
-from datacomp.train.run import train
+from datacomp.train.run import Keeping, train
 
 ENTRY = "entry.json"
 
 
-def run(
-    scale: Scale,
-    pool: Path,
-    subset: Path,
-    about: About,
-    out: Path,
-    *,
-    suite: Suite,
-    track: str = "filtering",
-    seeds: tuple[int, ...] = (0,),
-    data: Path | None = None,
-    allow_missing: float = 0.0,
-    threads: int | None = None,
-) -> Entry:
-    """Take one list from a pool to an entry in `out`; one training run for each seed."""
-    with files.writing(out):
-        sharded = reshard(pools.read(pool), check(subset), out / "shards", Form(scale.sampling.shard_samples), allow_missing=allow_missing)
-        trained = [train(scale, (sharded,), run_folder.of_seed(out, seed), seed=seed, hardware=Hardware(threads=threads)) for seed in seeds]
-        test_data = miniature.test_data(suite, data)
-        for finished in trained:
-            evaluate(finished, scale, suite, test_data, threads=threads)
-        entry = enter(trained, suite, tracks.load(track), about)
-        entry.write(out / ENTRY)
-    return entry
+@dataclass(frozen=True)
+class Chain:
+    """One list's way from a pool to an entry in `out`; one training run for each seed. Each stage can be called in a process of its own."""
 
+    scale: Scale
+    pool: Path
+    subset: Path
+    about: About
+    out: Path
+    suite: Suite
+    track: str = "filtering"
+    seeds: tuple[int, ...] = (0,)
+    data: Path | None = None
+    allow_missing: float = 0.0
+    threads: int | None = None
+    save_every_s: float = Keeping().save_every_s
 
-class Stage(NamedTuple):
-    """One stage of a chain: what it does, and the record that means it is done."""
+    def reshard(self) -> ShardSet:
+        """Write the training shards."""
+        form = Form(self.scale.sampling.shard_samples)
+        return reshard(pools.read(self.pool), check(self.subset), self.out / "shards", form, allow_missing=self.allow_missing)
 
-    what: str
-    record: Path
+    def train(self, seed: int) -> runs.Run:
+        """Train with one seed."""
+        sharded = shards.read(self.out / "shards")
+        hardware, keeping = Hardware(threads=self.threads), Keeping(save_every_s=self.save_every_s)
+        return train(self.scale, (sharded,), run_folder.of_seed(self.out, seed), seed=seed, hardware=hardware, keeping=keeping)
 
-    @property
-    def is_done(self) -> bool:
-        """Whether an earlier call finished it."""
-        return self.record.is_file()
+    def evaluate(self, seed: int) -> results.Results:
+        """Evaluate the run of one seed."""
+        finished = runs.read(run_folder.of_seed(self.out, seed))
+        return evaluate(finished, self.scale, self.suite, miniature.test_data(self.suite, self.data), threads=self.threads)
 
+    def enter(self) -> Entry:
+        """Write the entry of all seeds; one that does not hold does not stay."""
+        trained = [runs.read(run_folder.of_seed(self.out, seed)) for seed in self.seeds]
+        entry = enter(trained, self.suite, tracks.load(self.track), self.about)
+        path = self.out / ENTRY
+        entry.write(path)
+        try:
+            verify.demand(path, verify.verify(path, tuple(run.path for run in trained))[1])
+        except EntryError:
+            path.unlink()
+            raise
+        return entry
 
-def plan(scale: Scale, pool: Path, subset: Path, out: Path, *, suite: Suite, seeds: tuple[int, ...] = (0,)) -> tuple[Stage, ...]:
-    """What `run` would do, after checking that the pool holds the list; nothing is written to `out`."""
-    listed = check(subset, pools.read(pool)).record
-    budget = scale.budget
-    trained = f"{budget.steps:,} steps of {budget.global_batch_samples:,}, {budget.samples_seen:,} samples seen"
-    return (
-        Stage(f"reshard {listed.samples:,} samples", out / "shards" / shards.RECORD),
-        *(Stage(f"train with seed {seed}: {trained}", run_folder.of_seed(out, seed) / runs.RECORD) for seed in seeds),
-        *(Stage(f"evaluate seed {seed} on {len(suite.tasks)} tasks", results.path_in(run_folder.of_seed(out, seed), suite.spec.name)) for seed in seeds),
-        Stage("write the entry", out / ENTRY),
-    )
+    def steps(self) -> list[Step]:
+        """The stages, each with the record that means it is done, and the numbers of the stages that must be done before it."""
+        budgeted = self.scale.budget
+        trained = f"{budgeted.steps:,} steps of {budgeted.global_batch_samples:,}, {budgeted.samples_seen:,} samples seen"
+        found = [Step("reshard", "reshard the list", self.reshard, {}, self.out / "shards" / shards.RECORD)]
+        for seed in self.seeds:
+            folder = run_folder.of_seed(self.out, seed)
+            evaluated = results.path_in(folder, self.suite.spec.name)
+            found.append(Step("train", f"train with seed {seed}: {trained}", self.train, {"seed": seed}, folder / runs.RECORD, (0,)))
+            says = f"evaluate seed {seed} on {len(self.suite.tasks)} tasks"
+            found.append(Step("evaluate", says, self.evaluate, {"seed": seed}, evaluated, (len(found) - 1,)))
+        measured = tuple(number for number, step in enumerate(found) if step.kind == "evaluate")
+        return [*found, Step("enter", "write and verify the entry", self.enter, {}, self.out / ENTRY, measured)]
+
+    def run(self) -> Entry:
+        """Do all of it here."""
+        with files.writing(self.out):
+            for step in self.steps():
+                made = step.function(**step.arguments)
+        assert isinstance(made, Entry)
+        return made
+
+    def check(self, place: Place) -> None:
+        """Raise an error for a list that the pool does not hold, and for a number of processes that does not divide the scale's batch."""
+        check(self.subset, pools.read(self.pool))
+        budget.rank_batch_samples(self.scale.budget, place.profile.wish("train").processes if place.is_slurm else 1)
+
+    def submit(self, place: Place, command: str) -> Submission:
+        """Do all of it by dependent jobs."""
+        self.check(place)
+        return slurm.submit_chain(place, f"{self.scale.name} {self.out.name}", self.steps(), self.out, command)

@@ -11,6 +11,7 @@ from datacomp.declared import pool as declared
 from datacomp.declared.pool import HubSource, PoolSpec
 from datacomp.errors import PoolError
 from datacomp.launch import local
+from datacomp.launch.local import Workers
 from datacomp.pool import audit, disk, images, isolated, metadata
 from datacomp.pool.metadata import Contents, Wanted
 from datacomp.pool.settings import SETTINGS, SHARD_SAMPLES, Settings, Value, read_options
@@ -92,8 +93,8 @@ def check(wanted: Wanted, work: Work | None, *, ignore_disk: bool = False) -> No
     options_of(wanted, work)
 
 
-def download(wanted: Wanted, work: Work | None, *, ignore_disk: bool = False) -> PoolRecord | None:
-    """Bring a pool: its metadata and, with `work`, its pictures. Started again, it goes on; what is complete is returned.
+def download(wanted: Wanted, work: Work | None, *, ignore_disk: bool = False, workers: Workers = 1) -> PoolRecord | None:
+    """Bring a pool: its metadata and, with `work`, its pictures, fetched where `workers` are. Started again, it goes on; what is complete is returned.
 
     Returns None where only a part of the pictures was fetched. Raises PoolError, each with what to do.
     """
@@ -110,17 +111,27 @@ def download(wanted: Wanted, work: Work | None, *, ignore_disk: bool = False) ->
     if _is_complete(wanted.out, work):
         return PoolRecord.read(record)
     record.unlink(missing_ok=True)
-    task = images.Part(
-        pool=wanted.out.resolve(),
-        command=work.command or isolated.command(),
-        part=work.part,
-        parts=work.parts,
-        processes=work.processes or min(16, local.cores()),
-        threads=work.threads,
-        passes=work.passes,
-        stall_s=work.stall_s,
-    )
-    list(local.run_all(images.fetch, [task], workers=1))
+    parts = [(work.part, work.parts)]
+    if not isinstance(workers, int | None):
+        if work.parts > 1:
+            raise PoolError(
+                f"part {work.part} of {work.parts} was asked for, and a profile that cuts the work itself", repair="leave out --part, or add --profile here"
+            )
+        parts = [(number, workers.most_tasks) for number in range(1, workers.most_tasks + 1)]
+    tasks = [
+        images.Part(
+            pool=wanted.out.resolve(),
+            command=work.command or isolated.command(),
+            part=part,
+            parts=count,
+            processes=work.processes or min(16, local.cores()),
+            threads=work.threads,
+            passes=work.passes,
+            stall_s=work.stall_s,
+        )
+        for part, count in parts
+    ]
+    list(local.run_all(images.fetch, tasks, workers=workers))
     if work.parts > 1:
         return None
     with files.writing(wanted.out):

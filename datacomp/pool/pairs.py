@@ -22,7 +22,6 @@ from datacomp import tars, uids
 MAX_PICTURE_BYTES = 256 << 20
 MAX_CAPTION_BYTES = 64 << 10
 MAX_JSON_BYTES = 1 << 20
-MAX_ASPECT = 1000  # a picture of 1 x 60,000 pixels would be resized to gigabytes
 
 _UID = re.compile(r"[0-9a-f]{32}")
 
@@ -35,7 +34,7 @@ class Reason(StrEnum):
     SEVERAL_PICTURES = "several pictures"
     LARGE_PICTURE = f"a picture above {MAX_PICTURE_BYTES:,} bytes"
     BROKEN_PICTURE = "a picture that cannot be decoded"
-    EXTREME_SHAPE = f"a picture more than {MAX_ASPECT:,} times as long as wide"
+    EXTREME_SHAPE = f"a picture more than {tars.MAX_ASPECT:,} times as long as wide"
     BROKEN_JSON = "a json that is none"
     NO_CAPTION = "no caption"
     EMPTY_CAPTION = "an empty caption"

@@ -130,7 +130,7 @@ def _decode(pair: Pair) -> Image.Image | Reason:
         decoded = embed.decode(pair.picture)
     except TarError:
         return Reason.BROKEN_PICTURE
-    return Reason.EXTREME_SHAPE if max(decoded.size) > pairs.MAX_ASPECT * min(decoded.size) else decoded
+    return Reason.EXTREME_SHAPE if embed.is_extreme(decoded) else decoded
 
 
 def _changed(part: Part) -> PoolError:

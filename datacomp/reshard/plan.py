@@ -13,6 +13,7 @@ from datacomp.artifacts.shards import PLANNED, Reachable
 from datacomp.artifacts.subset import Subset
 from datacomp.errors import PoolError, StageError
 from datacomp.launch import local
+from datacomp.launch.local import Workers
 from datacomp.records import Count, Digest, Line, Record
 from datacomp.reshard import account, match
 
@@ -72,7 +73,7 @@ def claim(work: Path, out: Path, asked: Asked) -> None:
         raise StageError(f"{out} holds unfinished shards of another list or pool", repair="choose another --out, or give --overwrite")
 
 
-def make(pool: Pool, subset: Subset, out: Path, asked: Asked, workers: int | None) -> Found:
+def make(pool: Pool, subset: Subset, out: Path, asked: Asked, workers: Workers) -> Found:
     """Find every listed sample in the pool's tars and write the plan, unless both were done.
 
     With a shuffle, the order is that of a hash of list, uid and copy: neither the pool's cut into tars nor the number of workers changes it,
@@ -84,7 +85,7 @@ def make(pool: Pool, subset: Subset, out: Path, asked: Asked, workers: int | Non
     with files.scratch(out) as scratch:
         seed = asked.uids_sha256 if asked.form["shuffled"] else ""
         tasks = [match.Task(path, number, subset.path, tombstones, seed, scratch) for number, path in enumerate(paths)]
-        matching = local.run_all(match.match, tasks, workers=workers if len(tasks) > _PROCESS_TARS else 1)
+        matching = local.run_all(match.match, tasks, workers=workers if len(tasks) > _PROCESS_TARS or not isinstance(workers, int | None) else 1)
         matched = list(progress.show(matching, total=len(tasks), unit=" tars", title="index pool"))
         of_uids, of_plan, of_corrupt = ([run(scratch, task.number) for task in tasks] for run in (match.uids_run, match.planned_run, match.corrupt_run))
         with (scratch / "lost").open("wb") as lost:

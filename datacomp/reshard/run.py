@@ -12,6 +12,7 @@ from datacomp.artifacts.subset import Subset
 from datacomp.declared import asset as assets
 from datacomp.errors import StageError
 from datacomp.launch import local
+from datacomp.launch.local import Workers
 from datacomp.reshard import account, copy, faces, plan
 
 META = "meta.json"  # what the published trainer reads besides the tars and the list
@@ -27,7 +28,7 @@ class Form(NamedTuple):
     blur: bool = False  # faces, where the metadata say that they are
 
 
-def reshard(pool: Pool, subset: Subset, out: Path, form: Form, *, allow_missing: float = 0.0, overwrite: bool = False, workers: int | None = None) -> ShardSet:
+def reshard(pool: Pool, subset: Subset, out: Path, form: Form, *, allow_missing: float = 0.0, overwrite: bool = False, workers: Workers = None) -> ShardSet:
     """Copy the listed samples into shards in `out`; members are named uid-copy.extension.
 
     A killed run goes on after its last whole shard, finished shards of the same list and pool are returned as they are.
@@ -119,14 +120,16 @@ def _check_missing(missing: dict[str, int], asked: int, allow_missing: float, br
         )
 
 
-def _write(pool: Pool, out: Path, work: Path, found: plan.Found, form: Form, workers: int | None) -> list[Shard]:
-    workers = workers or local.cores()
+def _write(pool: Pool, out: Path, work: Path, found: plan.Found, form: Form, workers: Workers) -> list[Shard]:
+    is_here = isinstance(workers, int | None) or form.virtual
+    cores = local.here(workers) or local.cores()
     starts = range(0, found.samples, form.shard_samples)
-    threads = -(-workers // min(workers, len(starts)))  # of each shard
+    threads = -(-cores // min(cores, len(starts)))  # of each shard
     tasks = [
         copy.Task(out, work, number, start, min(start + form.shard_samples, found.samples), pool.path / "shards", threads, form.blur)
         for number, start in enumerate(starts)
     ]
     writing = copy.describe if form.virtual else copy.write
-    done = local.run_all(writing, tasks, workers=workers, threads=form.virtual or (found.bytes < _PROCESS_BYTES and not form.blur))
+    in_threads = form.virtual or (found.bytes < _PROCESS_BYTES and not form.blur)
+    done = local.run_all(writing, tasks, workers=cores if is_here else workers, threads=in_threads)
     return list(progress.show(done, total=len(tasks), unit=" shards", title="reshard"))

@@ -24,6 +24,7 @@ from datacomp import draws
 from datacomp.artifacts.shards import ShardSet, VirtualShard
 from datacomp.declared.scale import Sampling, Scale
 from datacomp.errors import DatacompError, StageError, TarError
+from datacomp.launch import stopping
 from datacomp.network import build
 from datacomp.train.shard import OpenShard, opened
 
@@ -169,6 +170,7 @@ def load(batches: Batches, steps: range, *, workers: int, device: str = "cpu") -
         num_workers=workers,
         prefetch_factor=_AHEAD_PARTS if workers else None,
         pin_memory=device != "cpu",
+        worker_init_fn=stopping.leave_to_parent,
     )
     try:
         loaded = (_sound(part) for part in loader)

@@ -15,6 +15,10 @@ from datacomp.network import build
 from datacomp.train import budget
 from datacomp.train.data import Batch
 
+_HARMLESS = (
+    "torch.distributed.nn.functional.all_gather is deprecated",  # open_clip's loss
+    "Grad strides do not match bucket view strides",  # the layout of a grouped convolution's gradient
+)
 _FEATURES = ("image_features", "text_features", "logit_scale")
 
 
@@ -54,9 +58,11 @@ class Trainer:
         self._mixed = scale.precision == "amp_bfloat16"
         forward: torch.nn.Module = torch.compile(self.network) if compiled else self.network  # type: ignore[assignment]
         if self.world.size > 1:
-            for harmless in ("torch.distributed.nn.functional.all_gather is deprecated", "Grad strides do not match bucket view strides"):
-                warnings.filterwarnings("ignore", message=harmless)  # open_clip's loss; the layout of a grouped convolution's gradient
-            forward = DistributedDataParallel(forward, device_ids=[self.device] if self.device.type == "cuda" else None)
+            for harmless in _HARMLESS:
+                warnings.filterwarnings("ignore", message=harmless)
+            # Without the search, gradients are put together anew after the first step of each start, and their sums over four and more
+            # processes depend on that in the last bits: a resumed run would not be the undisturbed one.
+            forward = DistributedDataParallel(forward, device_ids=[self.device] if self.device.type == "cuda" else None, find_unused_parameters=True)
         self._forward = forward
 
     def step(self, batch: Batch) -> float:

@@ -16,7 +16,7 @@ from datacomp.artifacts.shards import NOT_HERE, ShardSet
 from datacomp.declared import scale as scales
 from datacomp.declared.scale import Scale
 from datacomp.errors import StageError
-from datacomp.launch import local, ranks
+from datacomp.launch import local, ranks, stopping
 from datacomp.launch.ranks import World
 from datacomp.train import budget, checkpoint, cost, data, loop
 from datacomp.train.checkpoint import Position
@@ -121,25 +121,32 @@ class _Training:
         position = checkpoint.resume(self._out, trainer.network, trainer.optimizer)
         trainer.network.train()
         saved_s = time.monotonic()
-        with self._log(position.step) if self._world.is_first else nullcontext() as log:
+        with self._log(position.step) if self._world.is_first else nullcontext() as log, stopping.finishing() as is_told_to_stop:
             for batch in self._shown(position.step):
-                loss, corrupt = self._world.sums(trainer.step(batch), batch.corrupt_samples)
+                loss, corrupt, stops = self._world.sums(trainer.step(batch), batch.corrupt_samples, is_told_to_stop())
                 loss /= self._world.size
                 loop.check_loss(batch.step, loss)
                 position = Position(batch.step + 1, position.corrupt_samples + int(corrupt))
                 self._check_corrupt(position)
-                if log is None:
-                    continue
-                is_kept = position.step in budget.checkpoint_steps(self._scale.budget)
-                if is_kept or log.is_due():
-                    log.add(position.step, self._values(loss, position))
-                    self._check_days(log.projected_s(steps))
-                if is_kept:  # before the point to go on from: behind it, nobody would write these weights
-                    checkpoint.save_weights(self._out, position.step, trainer.network)
-                if position.step < steps and (is_kept or time.monotonic() - saved_s > self._keeping.save_every_s):
-                    checkpoint.save(self._out, position, trainer.network, trainer.optimizer)
-                    saved_s = time.monotonic()
+                if log is not None:
+                    saved_s = self._keep(log, position, loss, saved_s, stops=stops > 0)
+                if stops and position.step < steps:  # all processes have the same sum
+                    raise stopping.Stopped(f"stopped after step {position.step:,} of {steps:,}, as told; the same command goes on there")
         return position
+
+    def _keep(self, log: Log, position: Position, loss: float, saved_s: float, *, stops: bool) -> float:
+        """Log a step and save what is due; return when a point to go on from was saved last."""
+        steps = self._scale.budget.steps
+        is_kept = position.step in budget.checkpoint_steps(self._scale.budget)
+        if is_kept or log.is_due():
+            log.add(position.step, self._values(loss, position))
+            self._check_days(log.projected_s(steps))
+        if is_kept:  # before the point to go on from: behind it, nobody would write these weights
+            checkpoint.save_weights(self._out, position.step, self._trainer.network)
+        if position.step < steps and (is_kept or stops or time.monotonic() - saved_s > self._keeping.save_every_s):
+            checkpoint.save(self._out, position, self._trainer.network, self._trainer.optimizer)
+            return time.monotonic()
+        return saved_s
 
     def _shown(self, start: int) -> Iterator[Batch]:
         total, seen = self._scale.budget.samples_seen, self._scale.budget.global_batch_samples
