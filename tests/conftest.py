@@ -28,6 +28,7 @@ from datacomp.declared import suite as suites
 from datacomp.declared import track as tracks
 from datacomp.declared.suite import Suite, Task
 from datacomp.filters.apply import apply
+from datacomp.pipelines import miniature
 from datacomp.pool import synthetic
 from datacomp.reshard.run import Form, reshard
 
@@ -39,7 +40,7 @@ MakeEntry = Callable[..., Entry]
 
 @pytest.fixture
 def make_entry() -> MakeEntry:
-    """Make an entry of track filtering, scale nano and suite nano that every check of the board accepts.
+    """Make an entry, of track filtering, scale nano and suite nano unless others are named, that every check of the board accepts.
 
     `level` is the share of correct answers in every task, a number or one for each task by name, rounded to whole samples;
     seed k gets k samples more, so that seeds differ. `subset` overrides fields of the list's record, `source` those of the
@@ -48,9 +49,11 @@ def make_entry() -> MakeEntry:
     return _entry
 
 
-def _entry(method="top 30 %", seeds=(0,), level=0.5, *, subset=None, source=None, track="filtering", scale="nano", changes=None, **overrides: Any) -> Entry:
+def _entry(
+    method="top 30 %", seeds=(0,), level=0.5, *, subset=None, source=None, track="filtering", scale="nano", suite="nano", changes=None, **overrides: Any
+) -> Entry:
     rules, recipe = tracks.load(track), scales.changed(scales.load(scale), changes or {})
-    suite = suites.load("nano")
+    suite = suites.load(suite)
     trained_on = _source(pools.load(recipe.pool), subset or {}, source or {})
     runs = tuple(_run(seed, suite, level, trained_on, recipe.budget.samples_seen) for seed in seeds)
     entry = Entry.model_validate(
@@ -131,10 +134,10 @@ def _tasks(suite: Suite, level: float | dict[str, float], seed: int) -> tuple[Ta
 
 def _result(task: Task, level: float, more: int) -> TaskResult:
     acc1 = min(round(level * task.samples) + more, task.samples) / task.samples
-    metrics = {"acc1": acc1, "acc5": None, "mean_per_class_recall": acc1}
+    metrics = {"acc1": acc1, "acc5": None, "mean_per_class_recall": acc1} | ({task.main_metric: acc1} if task.main_metric else {})
     error = (acc1 * (1 - acc1) / task.samples) ** 0.5
-    errors = {"acc1": error, "mean_per_class_recall": error}
-    return TaskResult(task=task.name, samples=task.samples, data_sha256=task.data.content_sha256, metrics=metrics, standard_errors=errors)
+    errors = {name: error for name, value in metrics.items() if value is not None}
+    return TaskResult(task=task.name, samples=task.samples, data_sha256=task.data.content_sha256 or "0" * 64, metrics=metrics, standard_errors=errors)
 
 
 @pytest.fixture
@@ -217,6 +220,19 @@ def tiny_run(tiny_scale, small_shards, tmp_path_factory) -> Run:
     from datacomp.train.run import train  # loads torch
 
     return train(tiny_scale, (small_shards,), tmp_path_factory.mktemp("runs") / "run", hardware=Hardware(workers=0))
+
+
+@pytest.fixture(scope="session")
+def small_suite(tmp_path_factory):
+    """Two tasks of suite nano with few samples, and the folder of their test sets."""
+    found, data = suites.load("nano"), tmp_path_factory.mktemp("sets")
+    tasks = []
+    for name, samples in (("nano/objects", 160), ("nano/shape", 40)):
+        task = next(task for task in found.tasks if task.name == name).model_copy(update={"samples": samples})
+        made = miniature.make_test_set(task, data)
+        tasks.append(task.model_copy(update={"data": task.data.model_copy(update={"content_sha256": made.content_sha256})}))
+    spec = found.spec.model_copy(update={"tasks": tuple(task.name for task in tasks), "groups": ()})
+    return suites.Suite(spec=spec, tasks=tuple(tasks)), data
 
 
 @pytest.fixture

@@ -120,6 +120,25 @@ def test_a_standard_error_that_no_test_can_give_is_found(make_entry, value):
     assert problems(other_tasks(make_entry(), lambda tasks: tasks[0]["standard_errors"].update(acc1=value))) == ["metrics are possible"]
 
 
+def test_an_entry_of_datacomp_s_suite_passes_every_check_and_has_a_page(make_entry, folder, tmp_path):
+    entry = make_entry(suite="datacomp")
+    assert problems(entry) == []
+    entry.write(folder / "a.json")
+    page.build(folder, tmp_path / "site")
+    (shown,) = (tmp_path / "site" / "entries").glob("*.html")
+    text = Markup(shown.read_text()).text
+    assert "WinoGAViL" in text
+    assert "FairFace" not in text  # it has no main metric to show
+
+
+def test_counts_of_groups_are_no_shares(make_entry):
+    entry = make_entry(suite="datacomp")
+    wilds = [task.name for task in suites.load("datacomp").tasks].index("wilds/camelyon17")
+    counted = other_tasks(entry, lambda tasks: tasks[wilds]["metrics"].update({"count_slide:0": 400.0}))
+    assert problems(counted) == []
+    assert problems(other_tasks(entry, lambda tasks: tasks[wilds]["metrics"].update({"acc_slide:0": 400.0}))) == ["metrics are possible"]
+
+
 def test_a_removed_mark_is_found(make_entry):
     assert problems(make_entry(marks=())) == ["marks"]
 

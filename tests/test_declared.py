@@ -17,6 +17,7 @@ from datacomp.network import build
 from datacomp.records import read_toml
 from datacomp.train import budget
 
+SAMPLES_AND_CLASSES = (732_026, 5_630)  # of the tasks of the published list
 DATACOMP = ("small", "medium", "large", "xlarge")
 PUBLISHED = {  # arXiv 2304.14108, Table 1 and appendix: samples, batch, learning rate, warm-up, beta2, model
     "small": (12_800_000, 4096, 5e-4, 500, 0.98, "ViT-B-32"),
@@ -125,10 +126,62 @@ def test_a_suite_s_tasks_are_whole(name):
     found = suite.load(name)
     grouped = [task for group in found.spec.groups for task in group.tasks]
     assert sorted(grouped) == sorted(set(grouped)), "a task stands in two groups"
+    assert len({task.folder for task in found.tasks}) == len(found.tasks)
     for task in found.tasks:
-        assert task.chance == pytest.approx(1 / task.classes)
         assert task.licence
         assert task.citation
+        assert task.chance is None or 0 < task.chance < 1
+        if task.main_metric in ("acc1", "mean_per_class_recall", "acc_worst_region", "acc_wg"):
+            assert task.chance == pytest.approx(1 / task.classes)
+
+
+def test_suite_datacomp_is_what_was_published():
+    """The published task list has these sums; tests/test_published_averages.py holds the groups against published means."""
+    found = suite.load("datacomp")
+    assert (len(found.tasks), len(found.counting)) == (40, 38)
+    assert [task.name for task in found.tasks if not task.counts] == ["fairness/fairface", "fairness/utkface"]
+    assert all("no" in task.reason and task.main_metric is None for task in found.tasks if not task.counts)
+    assert (sum(task.samples for task in found.tasks), sum(task.classes or 0 for task in found.tasks)) == SAMPLES_AND_CLASSES
+    assert {group.name: len(group.tasks) for group in (*found.spec.groups, *found.spec.subsets)} == {
+        "imagenet": 1,
+        "shifts": 6,
+        "vtab": 13,
+        "retrieval": 3,
+        "clean": 33,
+    }
+    others = {task.name: task.main_metric for task in found.tasks if task.main_metric not in ("acc1", None)}
+    assert others == {
+        **dict.fromkeys(("vtab/caltech101", "fgvc_aircraft", "vtab/flowers", "vtab/pets"), "mean_per_class_recall"),
+        **dict.fromkeys((name for name in found.spec.tasks if name.startswith("retrieval/")), "mean_recall@1"),
+        "misc/winogavil": "jaccard_score_10-12",
+        "wilds/iwildcam": "F1-macro_all",
+        "wilds/fmow": "acc_worst_region",
+        "fairness/dollar_street": "acc_top5_wg",
+        "fairness/geode": "acc_wg",
+    }
+
+
+def test_every_task_of_suite_datacomp_says_where_its_data_and_its_chance_come_from():
+    for task in suite.load("datacomp").tasks:
+        assert task.data.address.startswith("https://huggingface.co/datasets/")
+        assert (task.chance is None) == (not task.counts)
+        assert bool(task.chance_source) == task.counts
+        assert task.status == "draft" or task.pinned
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [({"main_metric": None}, "a task that counts has a main metric"), ({"counts": False}, "a task that does not count has a reason")],
+)
+def test_a_task_that_contradicts_itself_is_refused(change, problem):
+    task = suite.load("nano").tasks[0]
+    with pytest.raises(RecordError, match=problem):
+        suite.Task.parse(json.dumps(task.plain() | change), "a task")
+
+
+def test_a_task_that_the_suite_does_not_have_is_refused():
+    with pytest.raises(RecordError, match=r"suite nano has no task nano/shapes\. Allowed: nano/objects"):
+        suite.load("nano").chosen(("nano/shapes",))
 
 
 @pytest.mark.parametrize("name", read_toml(rooms.tracks() / "assets.toml"))

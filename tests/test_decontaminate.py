@@ -54,7 +54,7 @@ def contaminated(small_pool, suite, tmp_path_factory):
     """The small pool's tar with altered copies of test pictures behind it: the pool, and the copies' uids."""
     draw = random.Random(0)
     measured, data = suite
-    tests = [picture for task in measured.tasks for picture, _ in sets.samples(sets.read(data, task))]
+    tests = [picture for task in measured.tasks for _, picture, _ in sets.samples(sets.read(data, task))]
     folder = tmp_path_factory.mktemp("contaminated")
     (folder / "shards").mkdir()
     (folder / "metadata").symlink_to(small_pool.path / "metadata")
@@ -105,7 +105,7 @@ def test_a_killed_search_goes_on_and_another_question_starts_anew(contaminated, 
     asked = []
     real = decontamination._most_alike
     monkeypatch.setattr(decontamination, "_most_alike", lambda *given: asked.append(1) or real(*given))
-    tests = [decontamination.TestPicture(str(place), picture) for place, (picture, _) in enumerate(sets.samples(sets.read(suite[1], suite[0].tasks[0])))]
+    tests = [decontamination.TestPicture(str(place), picture) for place, (_, picture, _) in enumerate(sets.samples(sets.read(suite[1], suite[0].tasks[0])))]
     first = decontamination.find(pool, tests, tmp_path, workers=1)
     (tmp_path / "00000001.answer.npz").unlink()
     assert np.array_equal(decontamination.find(pool, tests, tmp_path, workers=1).copies, first.copies)

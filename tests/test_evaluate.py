@@ -13,27 +13,15 @@ from sklearn.metrics import balanced_accuracy_score, top_k_accuracy_score
 from datacomp import tars
 from datacomp.artifacts import results as results_files
 from datacomp.artifacts.run import Run
-from datacomp.declared import suite as suites
 from datacomp.errors import RecordError, StageError, TarError
 from datacomp.evaluate import classification, metrics, sets
+from datacomp.evaluate import run as evaluation
+from datacomp.evaluate.model import Model
 from datacomp.evaluate.run import evaluate
 from datacomp.network.build import Tokenizer
 from datacomp.network.embed import Embedder
 from datacomp.pipelines import miniature
 from datacomp.pool import synthetic
-
-
-@pytest.fixture(scope="session")
-def small_suite(tmp_path_factory):
-    """Two tasks of suite nano with few samples, and the folder of their test sets."""
-    found, data = suites.load("nano"), tmp_path_factory.mktemp("sets")
-    tasks = []
-    for name, samples in (("nano/objects", 160), ("nano/shape", 40)):
-        task = next(task for task in found.tasks if task.name == name).model_copy(update={"samples": samples})
-        made = miniature.make_test_set(task, data)
-        tasks.append(task.model_copy(update={"data": task.data.model_copy(update={"content_sha256": made.content_sha256})}))
-    spec = found.spec.model_copy(update={"tasks": tuple(task.name for task in tasks), "groups": ()})
-    return suites.Suite(spec=spec, tasks=tuple(tasks)), data
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 12), st.integers(5, 60))
@@ -65,11 +53,11 @@ def test_the_classifier_is_clip_benchmark_s(tiny_run, tiny_scale, small_suite):
     test_set = sets.read(data, suite.tasks[0])
     tokenizer = Tokenizer(tiny_scale.tokens, tiny_scale.model.text.context_length)
     weights = theirs.zero_shot_classifier(network.network, tokenizer, list(test_set.class_names), list(test_set.templates), "cpu", amp=False)
-    assert pytest.approx(weights.numpy(), abs=1e-6) == classification.classifier(network, test_set).T
-    crops, labels = zip(*((network.crop(picture), label) for picture, label in sets.samples(test_set)), strict=True)
+    assert pytest.approx(weights.numpy(), abs=1e-6) == Model(network).classifier(test_set.class_names, test_set.templates).T
+    crops, labels = zip(*((network.crop(sample.picture), sets.label(sample)) for sample in sets.samples(test_set)), strict=True)
     logits = (100.0 * torch.from_numpy(network.images(np.stack(crops))) @ weights).numpy()  # (samples, classes)
     expected = [top_k_accuracy_score(labels, logits, k=k, labels=range(80)) for k in (1, 5)]  # their own accuracy fails on numpy 2.4
-    found, _, samples = classification.evaluate(network, test_set)
+    found, _, samples = classification.evaluate(Model(network), test_set)
     assert samples == 160
     assert [found["acc1"], found["acc5"]] == pytest.approx(expected)
 
@@ -77,7 +65,7 @@ def test_the_classifier_is_clip_benchmark_s(tiny_run, tiny_scale, small_suite):
 def test_acc5_does_not_exist_below_five_classes(tiny_run, tiny_scale, tmp_path):
     pictures = iter([(np.zeros((48, 48, 3), np.uint8), 0), (np.ones((48, 48, 3), np.uint8), 1)])
     test_set = sets.write(tmp_path, ("black", "white"), ("a {c} picture",), pictures, synthetic.encode)
-    found, errors, _ = classification.evaluate(Embedder(tiny_scale, tiny_run.weights()), test_set)
+    found, errors, _ = classification.evaluate(Model(Embedder(tiny_scale, tiny_run.weights())), test_set)
     assert found["acc5"] is None
     assert "acc5" not in errors
 
@@ -95,7 +83,7 @@ def test_finished_tasks_are_not_computed_again(run_copy, tiny_scale, small_suite
     suite, data = small_suite
     first = evaluate(run_copy, tiny_scale, suite, data)
     results_files.path_in(run_copy.path, "nano").unlink()
-    monkeypatch.setattr(classification, "evaluate", lambda network, test_set: pytest.fail("a task was computed again"))
+    monkeypatch.setitem(evaluation.FAMILIES, "classification", lambda model, test_set: pytest.fail("a task was computed again"))
     assert evaluate(run_copy, tiny_scale, suite, data) == first
 
 
@@ -141,7 +129,7 @@ def test_a_label_that_is_no_number_is_named(tmp_path):
         writer.add("0.jpg", b"picture")
     (tmp_path / "test" / "nshards.txt").write_text("1\n")
     with pytest.raises(TarError, match=r"0\.tar: sample '0' has the label b'cat'"):
-        list(sets.samples(sets.TestSet(tmp_path, (), (), "")))
+        list(map(sets.label, sets.samples(sets.TestSet(tmp_path, (), (), ""))))
 
 
 def test_a_missing_test_set_is_named(run_copy, tiny_scale, small_suite, tmp_path):
@@ -167,7 +155,7 @@ def test_members_of_a_test_set_that_would_run_code_are_not_touched(small_suite, 
     (tmp_path / "test").mkdir()
     path.rename(tmp_path / "test" / "0.tar")
     (tmp_path / "test" / "nshards.txt").write_text("1\n")
-    assert list(sets.samples(sets.TestSet(tmp_path, (), (), ""))) == [(b"picture", 1)]
+    assert [(sample.picture, sets.label(sample)) for sample in sets.samples(sets.TestSet(tmp_path, (), (), ""))] == [(b"picture", 1)]
 
 
 def test_a_run_of_another_recipe_is_refused(run_copy, tiny_scale, small_suite):

@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import lab
 import pytest
@@ -19,6 +21,7 @@ from datacomp.artifacts import run_folder
 from datacomp.declared import pool as pools
 from datacomp.declared import scale as scales
 from datacomp.errors import StageError
+from datacomp.evaluate.run import evaluate
 from datacomp.filters import apply as applying
 from datacomp.filters.apply import apply
 from datacomp.launch import jobs, local, profile, queue, slurm
@@ -186,7 +189,9 @@ def parted_pool(tmp_path_factory):
     return pool, apply("random", {"fraction": 0.5}, pool, folder / "list.npy")
 
 
-def test_arrays_make_the_bytes_of_one_machine_also_when_a_node_loses_power(site, cluster, parted_pool, tmp_path, monkeypatch):
+def test_arrays_make_the_bytes_of_one_machine_also_when_a_node_loses_power(
+    site, cluster, parted_pool, tiny_run, tiny_scale, small_suite, tmp_path, monkeypatch
+):
     pool, listed = parted_pool
     monkeypatch.setattr(applying, "TASK_ROWS", 100)
     network = choose.one(None, f"local-dir:{write_model(tmp_path / 'model')}", None)
@@ -194,7 +199,13 @@ def test_arrays_make_the_bytes_of_one_machine_also_when_a_node_loses_power(site,
         "filter": lambda out, workers: apply("basic_filter(ftz)", {}, pool, out / "list.npy", workers=workers),
         "reshard": lambda out, workers: reshard(pool, listed, out, Form(50), workers=workers),
         "score": lambda out, workers: score(pool, network, out, Settings("cpu", 64, workers)),
+        "evaluate": lambda out, workers: evaluate(run_in(out), tiny_scale, *small_suite, threads=1, workers=workers),
     }
+
+    def run_in(out):
+        shutil.copytree(tiny_run.path, out, dirs_exist_ok=True)
+        return replace(tiny_run, path=out)
+
     place = site(array_tasks=4, setup='["sleep 6"]')
     with ThreadPoolExecutor(len(stages)) as threads:
         there = [threads.submit(stage, tmp_path / name, slurm.Array(place, name, tmp_path / name, "a test")) for name, stage in stages.items()]
@@ -205,7 +216,7 @@ def test_arrays_make_the_bytes_of_one_machine_also_when_a_node_loses_power(site,
         for stage in there:
             stage.result(lab.END_S)
     for name, stage in stages.items():
-        stage(tmp_path / "here" / name, 1)
+        stage(tmp_path / "here" / name, None if name == "evaluate" else 1)
         assert content(tmp_path / name) == content(tmp_path / "here" / name), name
     assert {job.tasks for _, made, _ in jobs.listed(place.jobs) for job in made.jobs} >= {4}
 

@@ -98,6 +98,21 @@ class Run:
         return weights_path(self.path, self.record.checkpoints[-1].step)
 
 
+LAST, ALL = "last", "all"
+
+
+def checkpoints(run: Run, wish: str) -> tuple[Checkpoint, ...]:
+    """The checkpoints that somebody asks for: the last one, that after so many steps, or all of them, the earliest first."""
+    kept = run.record.checkpoints
+    if wish in (LAST, ALL):
+        return kept if wish == ALL else kept[-1:]
+    found = tuple(checkpoint for checkpoint in kept if str(checkpoint.step) == wish)
+    if not found:
+        steps = ", ".join(str(checkpoint.step) for checkpoint in kept)
+        raise StageError(f"{run.path} has no checkpoint {wish!r}", allowed=f"{LAST}, {ALL}, or a number of steps: {steps}")
+    return found
+
+
 def weights_path(run: Path, step: int) -> Path:
     """Where the tensors of one checkpoint lie."""
     return run / "checkpoints" / f"step_{step:08d}" / WEIGHTS

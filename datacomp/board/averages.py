@@ -21,6 +21,11 @@ def aggregates(suite: Suite, seeds: Sequence[Sequence[TaskResult]]) -> dict[str,
     return {name: _aggregate(suite, tasks, seeds) for name, tasks in groups.items()}
 
 
+def subset_aggregates(suite: Suite, seeds: Sequence[Sequence[TaskResult]]) -> dict[str, Aggregate]:
+    """The suite's further means, which rank nothing. Raises EntryError as `aggregates` does."""
+    return {subset.name: _aggregate(suite, subset.tasks, seeds) for subset in suite.spec.subsets}
+
+
 def task_aggregate(suite: Suite, task: str, seeds: Sequence[Sequence[TaskResult]]) -> Aggregate:
     """One task's main metric over the seeds."""
     return _aggregate(suite, (task,), seeds)
@@ -40,12 +45,13 @@ def _aggregate(suite: Suite, tasks: tuple[str, ...], seeds: Sequence[Sequence[Ta
 def main_metric(suite: Suite, task: str, results: Sequence[TaskResult]) -> tuple[float, float]:
     """The main metric of one task in one run, with its standard error from the test sample."""
     declared = next(found for found in suite.tasks if found.name == task)
+    metric = declared.main_metric or ""
     for result in results:
-        value = result.metrics.get(declared.main_metric)
+        value = result.metrics.get(metric)
         if result.task == task and value is not None:
-            return value, result.standard_errors.get(declared.main_metric, 0.0)
+            return value, result.standard_errors.get(metric, 0.0)
     raise EntryError(
-        f"task {task} has no {declared.main_metric} in the results",
+        f"task {task} has no {metric or 'main metric'} in the results",
         allowed=f"all {len(suite.tasks)} tasks of suite {suite.spec.name}",
         repair="evaluate the whole suite",
     )

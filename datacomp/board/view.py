@@ -173,9 +173,11 @@ def entry_view(found: Section, place: int) -> EntryView:
     seeds = [run.tasks for run in entry.runs]
     tasks = []
     for task in suite.tasks:
+        if task.main_metric is None:
+            continue
         mean = averages.task_aggregate(suite, task.name, seeds)
         titles = tuple(group.title for group in suite.spec.groups if task.name in group.tasks)
-        tasks.append(TaskRow(task, titles, mean, tuple(averages.main_metric(suite, task.name, results)[0] for results in seeds), bar(mean, task.chance)))
+        tasks.append(TaskRow(task, titles, mean, tuple(averages.main_metric(suite, task.name, results)[0] for results in seeds), bar(mean, task.chance or 0.0)))
     return EntryView(
         listed=listed,
         section=found,

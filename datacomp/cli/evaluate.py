@@ -1,8 +1,16 @@
 """datacomp evaluate and datacomp evalsets."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
 
-from datacomp.cli.options import Data, Device, Out, Run, Suite, Threads
+from datacomp.cli import options
+from datacomp.cli.options import Data, Device, Out, Profile, Sets, Suite, Tasks, Threads
+
+if TYPE_CHECKING:
+    from datacomp.artifacts.results import Results
+    from datacomp.declared import suite as suites
 
 group = typer.Typer(help="Test sets.", no_args_is_help=True)
 
@@ -14,23 +22,68 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    run: Run,
+    run: Annotated[Path | None, typer.Option("--run", help="Folder of a finished run.", show_default=False)] = None,
+    checkpoint: Annotated[str, typer.Option("--checkpoint", help="Of the run: last, all, or a number of steps.")] = "last",
+    model: Annotated[
+        str, typer.Option("--model", help="Instead of a run: NAME[/TAG], CONFIG.json, local-dir:FOLDER, hf-hub:OWNER/NAME.", show_default=False)
+    ] = "",
+    weights: Annotated[Path | None, typer.Option("--weights", help="The model's weights, .safetensors.", show_default=False)] = None,
     suite: Suite = "nano",
     data: Data = None,
+    tasks: Tasks = "",
+    out: Annotated[Path | None, typer.Option("--out", help="Where the model's results go; a run's go into its folder.", show_default=False)] = None,
     device: Device = None,
     threads: Threads = None,
+    profile: Profile = "",
 ) -> None:
-    """Evaluate a run's last checkpoint on a suite. Finished tasks are kept when it is started again."""
+    """Evaluate a run or somebody else's model on a suite, or on some of its tasks: then there is no average. Started again, it keeps finished tasks."""
     from datacomp.artifacts import run as runs
-    from datacomp.board import averages
-    from datacomp.cli import tables
     from datacomp.declared import suite as suites
+    from datacomp.errors import StageError
     from datacomp.evaluate import run as evaluation
     from datacomp.pipelines import miniature
 
-    finished, measured = runs.read(run), suites.load(suite)
-    results = evaluation.evaluate(finished, finished.record.inputs.recipe(), measured, miniature.test_data(measured, data), device=device, threads=threads)
-    tables.show_results(measured, results, averages.aggregates(measured, [results.tasks]))
+    is_foreign = bool(model and out and run is None and checkpoint == runs.LAST)
+    is_own = run is not None and not (model or weights or out)
+    if not (is_foreign or is_own):
+        raise StageError("it is not clear what to evaluate", allowed="--run RUN [--checkpoint last|N|all], or --model MODEL [--weights FILE] --out DIR")
+    measured = suites.load(suite)
+    names = _names(tasks)
+    measured.chosen(names)
+    place = run or out
+    assert place is not None
+    how: dict[str, Any] = {"device": device, "threads": threads, "workers": options.workers(profile, "evaluate", place, None)}
+    if run is None:
+        assert out is not None
+        test_data = miniature.test_data(measured, data)
+        _show(measured, evaluation.evaluate_published(model, weights, measured, test_data, out, tasks=names, **how))
+        typer.echo(f"results in {out}")
+        return
+    finished = runs.read(run)
+    recipe, wanted = finished.record.inputs.recipe(), runs.checkpoints(finished, checkpoint)
+    test_data = miniature.test_data(measured, data)
+    for one in wanted:
+        if len(wanted) > 1:
+            typer.echo(f"after step {one.step:,}, {one.samples_seen:,} samples seen")
+        _show(measured, evaluation.evaluate(finished, recipe, measured, test_data, tasks=names, checkpoint=one, **how))
+
+
+def _names(tasks: str) -> tuple[str, ...]:
+    return tuple(filter(None, tasks.split(",")))
+
+
+def _show(suite: "suites.Suite", results: "Results") -> None:
+    """Print results; the averages only if every task is there."""
+    from datacomp.board import averages
+    from datacomp.cli import tables
+
+    complete = len(results.tasks) == len(suite.tasks)
+    means = averages.aggregates(suite, [results.tasks]) | averages.subset_aggregates(suite, [results.tasks]) if complete else {}
+    tables.show_results(suite, results, means)
+    if not complete:
+        typer.echo(f"{len(results.tasks)} of {len(suite.tasks)} tasks: no average")
+    if unpinned := sum(not task.pinned for task in suite.tasks):
+        typer.echo(f"{unpinned} of {len(suite.tasks)} tasks are not pinned: the results name the bytes that were there, no record says which there must be")
 
 
 @group.command(epilog="Example: datacomp evalsets make --suite nano --out build/evalsets")
@@ -42,3 +95,42 @@ def make(out: Out, suite: Suite = "nano") -> None:
     measured = suites.load(suite)
     miniature.make_test_sets(measured, out)
     typer.echo(f"{len(measured.tasks)} test sets in {out}")
+
+
+@group.command("list", epilog="Example: datacomp evalsets list --suite datacomp --data evalsets")
+def list_(suite: Suite = "nano", data: Data = None) -> None:
+    """Show a suite's tasks: samples, minutes as published for ViT-B/32 on a GPU, and what lies in a folder."""
+    from rich.console import Console
+
+    from datacomp.cli import tables
+    from datacomp.declared import suite as suites
+    from datacomp.evaluate import check as checking
+
+    measured = suites.load(suite)
+    headings = ("task", "family", "main metric", "samples", "minutes", "pinned", "GB")
+    table = tables.plain(*headings, right=("samples", "minutes", "GB"))
+    for task in measured.tasks:
+        size = checking.size(data, task) if data else None
+        minutes = "" if task.upstream_seconds is None else f"{task.upstream_seconds / 60:.1f}"
+        has = "" if data is None else "missing" if size is None else f"{size / 1e9:.2f}"
+        table.add_row(task.name, task.family, task.main_metric or "", f"{task.samples:,}", minutes, "yes" if task.pinned else "no", has)
+    Console().print(table)
+
+
+@group.command(epilog="Example: datacomp evalsets check --suite datacomp --data evalsets")
+def check(data: Sets, suite: Suite = "nano", tasks: Tasks = "") -> None:
+    """Look through test sets: files, members, numbers of samples and of classes. Nothing is evaluated."""
+    from datacomp.declared import suite as suites
+    from datacomp.errors import DatacompError, StageError
+    from datacomp.evaluate import check as checking
+
+    chosen, broken = suites.load(suite).chosen(_names(tasks)), 0
+    for task in chosen:
+        try:
+            content = checking.check(data, task).content_sha256
+            typer.echo(f"{task.name}: {task.samples:,} samples, content {content[:12]}…")
+        except DatacompError as error:
+            broken += 1
+            typer.echo(f"{task.name}: {error}")
+    if broken:
+        raise StageError(f"{broken} of {len(chosen)} test sets do not hold, as said above", repair="make or download them again")

@@ -21,6 +21,8 @@ SubsetFile = Annotated[Path, typer.Option("--subset", help="A list of uids, .npy
 Scale = Annotated[str, typer.Option("--scale", help="A scale of tracks/scales/: smoke, nano, micro, small, medium, large, xlarge.", show_default=False)]
 Suite = Annotated[str, typer.Option("--suite", help="A suite of eval_suite/suites/.")]
 Data = Annotated[Path | None, typer.Option("--data", help="Folder of the test sets; by default a cache that is filled on first use.", show_default=False)]
+Tasks = Annotated[str, typer.Option("--tasks", help="Only these tasks, NAME,NAME.", show_default=False)]
+Sets = Annotated[Path, typer.Option("--data", help="Folder of the test sets.", show_default=False)]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of the initial weights and of the order of samples.")]
 Seeds = Annotated[list[int] | None, typer.Option("--seed", help="A training run for each seed given; 0 if none is.", show_default=False)]
 Threads = Annotated[int | None, typer.Option("--threads", help="Threads to compute with; by default the cores that the loader leaves.", show_default=False)]

@@ -37,12 +37,13 @@ def show_entries(entries: Sequence[Entry]) -> None:
 
 
 def show_results(suite: Suite, results: Results, means: Mapping[str, Aggregate]) -> None:
-    """Print one run's tasks and averages."""
+    """Print the tasks that were evaluated, and averages, which there are none of unless all were."""
     table = Table(title=f"suite {suite.spec.name} version {suite.spec.version}", title_justify="left", box=box.SIMPLE_HEAD)
     for heading in ("task", "metric", "value", "chance"):
         table.add_column(heading, justify="left" if heading in ("task", "metric") else "right")
-    for task in suite.tasks:
-        table.add_row(task.title, task.main_metric, _text(averages.task_aggregate(suite, task.name, [results.tasks])), f"{task.chance:.4f}")
+    for task in suite.chosen(tuple(result.task for result in results.tasks)):
+        value = _text(averages.task_aggregate(suite, task.name, [results.tasks])) if task.main_metric else "in the file"
+        table.add_row(task.title, task.main_metric or "outside the average", value, "" if task.chance is None else f"{task.chance:.4f}")
     table.add_section()
     for name, mean in means.items():
         table.add_row(name, "mean", _text(mean), "")

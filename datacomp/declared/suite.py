@@ -1,11 +1,16 @@
 """The measuring stick: tasks, groups and averages of one suite version."""
 
-from typing import Literal
+from typing import Annotated, Literal, Self
+
+import pydantic
 
 from datacomp import rooms
 from datacomp.declared import lock
 from datacomp.errors import RecordError
-from datacomp.records import Record
+from datacomp.records import Digest, Record
+
+Family = Literal["classification", "iwildcam", "camelyon17", "fmow", "dollar_street", "geode", "faces", "retrieval", "winogavil"]
+Metric = Literal["acc1", "mean_per_class_recall", "mean_recall@1", "jaccard_score_10-12", "F1-macro_all", "acc_worst_region", "acc_top5_wg", "acc_wg"]
 
 
 class GeneratedData(Record):
@@ -15,27 +20,56 @@ class GeneratedData(Record):
     world: str
     seed: int
     variant: str
-    content_sha256: str
+    content_sha256: Digest
+
+
+class PublishedData(Record):
+    """Test data that others published. It is pinned once both revision and digest are there; the digest covers names and bytes of all files."""
+
+    kind: Literal["published"]
+    address: str  # where the pictures come from
+    revision: str = ""  # of that address
+    content_sha256: Digest | Literal[""] = ""
 
 
 class Task(lock.Declared):
     """One data set and how it is scored."""
 
     title: str
-    family: Literal["classification"]
-    main_metric: Literal["acc1", "mean_per_class_recall"]
+    family: Family
+    main_metric: Metric | None = None
     samples: int
-    classes: int
-    chance: float  # of the main metric, by guessing
+    classes: int | None = None  # where there are classes
+    chance: float | None = None  # of the main metric, by guessing
+    chance_source: str = ""  # how that was computed, or who says so
     counts: bool  # in the average
-    data: GeneratedData
+    reason: str = ""  # why it does not count
+    upstream_seconds: int | None = None  # for ViT-B/32 by the published evaluator, as its task list says
+    data: Annotated[GeneratedData | PublishedData, pydantic.Field(discriminator="kind")]
     citation: str
     licence: str
 
+    @pydantic.model_validator(mode="after")
+    def _counts_by_something(self) -> Self:
+        if self.counts and self.main_metric is None:
+            raise ValueError("a task that counts has a main metric")
+        if not self.counts and not self.reason:
+            raise ValueError("a task that does not count has a reason")
+        return self
+
     @property
     def folder(self) -> str:
-        """The data set's folder in the published layout."""
-        return f"wds_{self.name.replace('/', '-')}_test"
+        """The data set's folder in the published layout, which drops the first part of a name except for vtab/ and wilds/ (and our own nano/)."""
+        part, _, rest = self.name.partition("/")
+        return f"wds_{rest if part in _DROPPED else self.name.replace('/', '-')}_test"
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the record says which bytes are measured."""
+        return bool(self.data.content_sha256)
+
+
+_DROPPED = ("fairness", "retrieval", "misc")
 
 
 class Group(Record):
@@ -54,6 +88,7 @@ class SuiteSpec(lock.Declared):
     precision: Literal["float32"]
     tasks: tuple[str, ...]
     groups: tuple[Group, ...]
+    subsets: tuple[Group, ...] = ()  # further means, which rank nothing and stand in no entry
 
 
 class Suite(Record):
@@ -67,15 +102,21 @@ class Suite(Record):
         """The tasks that count in the average."""
         return tuple(task.name for task in self.tasks if task.counts)
 
+    def chosen(self, names: tuple[str, ...]) -> tuple[Task, ...]:
+        """The named tasks in the suite's order, all of them where none is named."""
+        if unknown := sorted(set(names) - set(self.spec.tasks)):
+            raise RecordError(f"suite {self.spec.name} has no task {', '.join(unknown)}", allowed=", ".join(self.spec.tasks))
+        return tuple(task for task in self.tasks if not names or task.name in names)
+
 
 def load(name: str) -> Suite:
     """Read one suite and its tasks."""
     room = rooms.eval_suite()
     spec = lock.read(SuiteSpec, room, "suites", name)
     suite = Suite(spec=spec, tasks=tuple(lock.read(Task, room, "tasks", task) for task in spec.tasks))
-    for group in spec.groups:
-        if unknown := set(group.tasks) - set(spec.tasks):
-            raise RecordError(f"suite {name}: group {group.name} names {', '.join(sorted(unknown))}", allowed=", ".join(spec.tasks))
+    for group in (*spec.groups, *spec.subsets):
+        if unknown := set(group.tasks) - set(suite.counting):
+            raise RecordError(f"suite {name}: group {group.name} names {', '.join(sorted(unknown))}", allowed=", ".join(suite.counting))
     return suite
 
 

@@ -1,40 +1,55 @@
 """Zero-shot classification (Radford et al. 2021, section 3.1): the class whose prompts are nearest to the picture."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from datacomp.errors import StageError
 from datacomp.evaluate import metrics, sets
-from datacomp.network.embed import Embedder
+from datacomp.evaluate.metrics import Labels, Measured, Scores
+from datacomp.evaluate.model import Model
 
 LOGIT_SCALE = np.float32(100.0)
 
 
-def classifier(network: Embedder, test_set: sets.TestSet) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """One unit vector a class, shape (classes, D): the mean of its prompts' unit vectors, made a unit vector again."""
-    prompts = [template.replace("{c}", name) for name in test_set.class_names for template in test_set.templates]
-    embedded = network.texts(prompts).reshape(len(test_set.class_names), len(test_set.templates), -1)
-    means = embedded.mean(axis=1)
-    unit: np.ndarray[Any, np.dtype[np.float32]] = means / np.linalg.norm(means, axis=1, keepdims=True)
-    return unit
+class Scored(NamedTuple):
+    """Every sample's scores, its label, and its row of metadata where there is one."""
+
+    scores: Scores  # (samples, classes)
+    labels: Labels  # (samples,)
+    rows: np.ndarray[Any, np.dtype[np.int64]]  # (samples, columns)
 
 
-def evaluate(network: Embedder, test_set: sets.TestSet) -> tuple[dict[str, float | None], dict[str, float], int]:
-    """Metrics, their standard errors and the number of samples, under the names of the published evaluator."""
-    crops, labels = [], []
-    for picture, label in sets.samples(test_set):
-        crops.append(network.crop(picture))
-        labels.append(label)
-    if not 0 <= min(labels) <= max(labels) < len(test_set.class_names):
-        raise StageError(f"test set {test_set.path.name} has labels outside its {len(test_set.class_names)} classes", repair="make or download the set again")
-    truth = np.array(labels)
-    scores = LOGIT_SCALE * network.images(np.stack(crops)) @ classifier(network, test_set).T  # (samples, classes)
-    first = metrics.correct_in_top(scores, truth, 1)
-    found: dict[str, float | None] = {"acc5": None}
+def evaluate(model: Model, test_set: sets.TestSet) -> Measured:
+    """Metrics under the names of the published evaluator."""
+    return measure(score(model, test_set))
+
+
+def score(model: Model, test_set: sets.TestSet, columns: tuple[str, ...] = ()) -> Scored:
+    """Score every sample against every class."""
+    labels, rows = [], []
+
+    def noted() -> Iterator[sets.Sample]:
+        for sample in sets.samples(test_set):
+            labels.append(sets.label(sample))
+            rows.append(sets.row(sample, columns) if columns else np.zeros(0, np.int64))
+            yield sample
+
+    images = model.images(noted())
+    if not max(labels) < len(test_set.class_names):
+        raise StageError(f"test set {test_set.path.name} has labels outside its {len(test_set.class_names)} classes", repair=sets.AGAIN)
+    scores = (LOGIT_SCALE * images @ model.classifier(test_set.class_names, test_set.templates).T).astype(np.float32, copy=False)
+    return Scored(scores, np.array(labels), np.stack(rows))
+
+
+def measure(found: Scored) -> Measured:
+    """acc1, acc5 (None where there are fewer than five classes) and mean_per_class_recall."""
+    first = metrics.correct_in_top(found.scores, found.labels, 1)
+    values: dict[str, float | None] = {"acc5": None}
     errors: dict[str, float] = {}
-    found["acc1"], errors["acc1"] = metrics.accuracy(first)
-    found["mean_per_class_recall"], errors["mean_per_class_recall"] = metrics.mean_per_class_recall(first, truth)
-    if len(test_set.class_names) >= 5:
-        found["acc5"], errors["acc5"] = metrics.accuracy(metrics.correct_in_top(scores, truth, 5))
-    return found, errors, len(truth)
+    values["acc1"], errors["acc1"] = metrics.accuracy(first)
+    values["mean_per_class_recall"], errors["mean_per_class_recall"] = metrics.mean_per_class_recall(first, found.labels)
+    if found.scores.shape[1] >= 5:
+        values["acc5"], errors["acc5"] = metrics.accuracy(metrics.correct_in_top(found.scores, found.labels, 5))
+    return Measured(values, errors, len(found.labels))

@@ -1,72 +1,211 @@
-"""The evaluation stage: a run's last checkpoint and a suite in, results out. Finished tasks are not computed again."""
+"""The evaluation stage: a checkpoint and a suite in, results out, in float32. Finished tasks are not computed again."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
-from datacomp import files, progress
+from datacomp import digest, files, progress
 from datacomp.artifacts import results
-from datacomp.artifacts.results import Results, TaskResult
-from datacomp.artifacts.run import Run
+from datacomp.artifacts.results import Network, Results, TaskResult
+from datacomp.artifacts.run import Checkpoint, Run, weights_path
 from datacomp.declared.scale import Scale
-from datacomp.declared.suite import Suite, Task
+from datacomp.declared.suite import Family, Suite, Task
 from datacomp.errors import StageError
-from datacomp.evaluate import classification, sets
+from datacomp.evaluate import classification, faces, grouped, retrieval, sets, winogavil
+from datacomp.evaluate.check import check_samples
+from datacomp.evaluate.metrics import Measured
+from datacomp.evaluate.model import Model
 from datacomp.launch import local
-from datacomp.network.embed import Embedder
+from datacomp.launch.local import Workers
+from datacomp.network import choose
+from datacomp.network.embed import Embedder, Encoder
 from datacomp.records import Record
 
-FAMILIES = {"classification": classification.evaluate}
+PUBLISHED = "eval_results.jsonl"
+RESULTS = "results.json"
+
+FAMILIES: dict[Family, Callable[[Model, sets.TestSet], Measured]] = {
+    "classification": classification.evaluate,
+    "iwildcam": grouped.iwildcam,
+    "camelyon17": grouped.camelyon17,
+    "fmow": grouped.fmow,
+    "dollar_street": grouped.dollar_street,
+    "geode": grouped.geode,
+    "faces": faces.evaluate,
+    "retrieval": retrieval.evaluate,
+    "winogavil": winogavil.evaluate,
+}
 
 
 class _Finished(Record):
-    """One task's result with what it is a function of, kept until the whole suite is done."""
+    """One task's result with what it is a function of, kept beside the others."""
 
     suite_sha256: str
     weights_sha256: str
+    network: Network | None = None
     result: TaskResult
 
 
-def evaluate(run: Run, scale: Scale, suite: Suite, data: Path, *, device: str | None = None, threads: int | None = None) -> Results:
-    """Evaluate a run's last checkpoint on every task of a suite, in float32.
+class _OfRun(NamedTuple):
+    """A checkpoint of a run."""
 
-    Results of another checkpoint or suite are never taken for this one's: each file names the digests of both.
+    scale: Scale
+    weights: Path
+    sha256: str
+
+    def load(self, device: str) -> Encoder:
+        if not self.weights.is_file() or digest.of_file(self.weights) != self.sha256:
+            raise StageError(f"{self.weights} is not the checkpoint that the run's record names", repair="restore the file, or train again")
+        return Embedder(self.scale, self.weights, device=device)
+
+
+class _Published(NamedTuple):
+    """A network that others trained."""
+
+    found: choose.Network
+
+    def load(self, device: str) -> Encoder:
+        return choose.load(self.found, device)
+
+
+class _Subject(NamedTuple):
+    """What is evaluated: weights, the network that they belong to if it is not the scale's, and how they are loaded."""
+
+    weights_sha256: str
+    network: Network | None
+    source: _OfRun | _Published
+
+    def told(self) -> dict[str, object]:
+        """Its part of a record; what is not there is not written."""
+        return {"weights_sha256": self.weights_sha256} | ({"network": self.network} if self.network else {})
+
+
+def evaluate(
+    run: Run,
+    scale: Scale,
+    suite: Suite,
+    data: Path,
+    *,
+    tasks: tuple[str, ...] = (),
+    checkpoint: Checkpoint | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    workers: Workers = None,
+) -> Results:
+    """Evaluate a checkpoint of a run, by default the last, on every task of a suite or on those named.
+
+    Results of another checkpoint or suite are never taken for this one's: each file names the digests of both. Those of some tasks only are
+    returned and stand in eval_results.jsonl; the record of the suite is not written.
     """
-    weights_sha256 = run.record.checkpoints[-1].sha256
-    path = results.path_in(run.path, suite.spec.name)
     run.record.inputs.check(scale)
+    last = run.record.checkpoints[-1]
+    wanted = checkpoint or last
+    path = results.path_in(run.path, suite.spec.name, step=None if wanted == last else wanted.step)
+
     with files.writing(run.path):
-        if path.is_file() and _fits(finished := Results.read(path), suite, weights_sha256):
-            return finished
-        local.set_threads(threads or local.compute_threads())
-        test_sets = {task.name: sets.read(data, task) for task in suite.tasks}
-        network = Embedder(scale, run.weights(), device=local.device(device))
-        done = [
-            _task(network, task, test_sets[task.name], path.parent / suite.spec.name, suite.digest(), weights_sha256)
-            for task in progress.show(suite.tasks, total=len(suite.tasks), unit=" tasks", title="evaluate")
-        ]
-        found = Results(
-            suite=suite.spec.name,
-            suite_version=suite.spec.version,
-            suite_sha256=suite.digest(),
-            weights_sha256=weights_sha256,
-            tasks=tuple(done),
-        )
+        subject = _Subject(wanted.sha256, None, _OfRun(scale, weights_path(run.path, wanted.step), wanted.sha256))
+        return _evaluate(subject, suite, suite.chosen(tasks), data, path, path.parent / suite.spec.name, device=device, threads=threads, workers=workers)
+
+
+def evaluate_published(
+    model: str,
+    weights: Path | None,
+    suite: Suite,
+    data: Path,
+    out: Path,
+    *,
+    tasks: tuple[str, ...] = (),
+    device: str | None = None,
+    threads: int | None = None,
+    workers: Workers = None,
+) -> Results:
+    """Evaluate a network that others trained, as `choose.one` finds it, into the folder `out`."""
+    found = choose.one(None, model, weights)
+    network = Network(name=found.name, sha256=digest.of_content(choose.declared(found).content()))
+    subject = _Subject(found.sha256, network, _Published(found))
+    with files.writing(out):
+        return _evaluate(subject, suite, suite.chosen(tasks), data, out / RESULTS, out, device=device, threads=threads, workers=workers)
+
+
+def _evaluate(
+    subject: _Subject,
+    suite: Suite,
+    tasks: tuple[Task, ...],
+    data: Path,
+    path: Path,
+    folder: Path,
+    *,
+    device: str | None,
+    threads: int | None,
+    workers: Workers,
+) -> Results:
+    """Results of some tasks, from `path` where they are finished, else measured by `workers`; each is kept in `folder`."""
+    about = {"suite_sha256": suite.digest()} | subject.told()
+    if path.is_file() and _same(finished := Results.read(path), about):
+        return finished.model_copy(update={"tasks": tuple(result for result in finished.tasks if result.task in {task.name for task in tasks})})
+    missing = tuple(task for task in tasks if _kept(folder, task, about) is None)
+    if missing:
+        share = _Share(subject, about, missing, data, folder, device, threads or local.compute_threads())
+        for _ in local.run_all(_measure, _cut(share, workers), workers=workers):
+            pass
+        for task in missing:
+            files.await_file(_path(folder, task))
+    kept = {task.name: _kept(folder, task, about) for task in suite.tasks}
+    done = [(task, result) for task in suite.tasks if (result := kept[task.name])]
+    found = Results.model_validate(
+        {
+            "suite": suite.spec.name,
+            "suite_version": suite.spec.version,
+            **about,
+            "tasks": tuple(result for task, result in done if task in tasks),
+        }
+    )
+    files.write_text(folder / PUBLISHED, "".join(results.published_line(task, result) + "\n" for task, result in done))
+    if len(found.tasks) == len(suite.tasks):
         found.write(path)
     return found
 
 
-def _fits(found: Results, suite: Suite, weights_sha256: str) -> bool:
-    return found.suite_sha256 == suite.digest() and found.weights_sha256 == weights_sha256
+def _same(found: Results | _Finished, about: dict[str, object]) -> bool:
+    return (found.suite_sha256, found.weights_sha256, found.network) == (about["suite_sha256"], about["weights_sha256"], about.get("network"))
 
 
-def _task(network: Embedder, task: Task, test_set: sets.TestSet, folder: Path, suite_sha256: str, weights_sha256: str) -> TaskResult:
-    path = folder / f"{task.folder}.json"
-    if path.is_file():
-        kept = _Finished.read(path)
-        if (kept.suite_sha256, kept.weights_sha256) == (suite_sha256, weights_sha256):
-            return kept.result
-    found, errors, samples = FAMILIES[task.family](network, test_set)
-    if samples != task.samples:
-        raise StageError(f"test set {task.folder} has {samples:,} samples, task {task.name} has {task.samples:,}", repair="make or download the set again")
-    result = TaskResult(task=task.name, samples=samples, data_sha256=test_set.content_sha256, metrics=found, standard_errors=errors)
-    _Finished(suite_sha256=suite_sha256, weights_sha256=weights_sha256, result=result).write(path)
-    return result
+def _path(folder: Path, task: Task) -> Path:
+    return folder / f"{task.folder}.json"
+
+
+def _kept(folder: Path, task: Task, about: dict[str, object]) -> TaskResult | None:
+    """What an earlier call measured, if it measured the same."""
+    path = _path(folder, task)
+    return kept.result if path.is_file() and _same(kept := _Finished.read(path), about) else None
+
+
+class _Share(NamedTuple):
+    """Tasks that one process measures with one network."""
+
+    subject: _Subject
+    about: dict[str, object]
+    tasks: tuple[Task, ...]
+    data: Path
+    folder: Path
+    device: str | None
+    threads: int
+
+
+def _cut(share: _Share, workers: Workers) -> list[_Share]:
+    """All of it here, or a part for each of those who measure elsewhere."""
+    count = 1 if isinstance(workers, int | None) else min(workers.most_tasks, len(share.tasks))
+    return [share._replace(tasks=share.tasks[number::count]) for number in range(count)]
+
+
+def _measure(share: _Share) -> None:
+    """Measure tasks one after the other; each is written when it is done, and one that is there is kept."""
+    tasks = [task for task in share.tasks if _kept(share.folder, task, share.about) is None]
+    local.set_threads(share.threads)
+    test_sets = [sets.read(share.data, task) for task in progress.show(tasks, total=len(tasks), unit=" sets", title="check test sets")]
+    model = Model(share.subject.source.load(local.device(share.device)), workers=local.cores())
+    for task, test_set in progress.show(zip(tasks, test_sets, strict=True), total=len(tasks), unit=" tasks", title="evaluate"):
+        found = FAMILIES[task.family](model, test_set)
+        check_samples(task, found.samples)
+        result = TaskResult(task=task.name, samples=found.samples, data_sha256=test_set.content_sha256, metrics=found.metrics, standard_errors=found.errors)
+        _Finished.model_validate({**share.about, "result": result}).write(_path(share.folder, task))

@@ -1,26 +1,41 @@
-"""Test sets on disk, in the published layout: classnames.txt, zeroshot_classification_templates.txt, test/nshards.txt, test/N.tar."""
+"""Test sets on disk, in the published layout: classnames.txt, zeroshot_classification_templates.txt, test/nshards.txt, test/N.tar.
 
+A tar holds key.(jpg|png|webp) with key.cls, a whole number in text, key.npy, one row of whole numbers, or key.txt, one caption a line.
+Nothing in it is unpickled.
+"""
+
+import contextlib
 import hashlib
+import io
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from datacomp import digest, files, tars
-from datacomp.declared.suite import Task
+from datacomp.declared.suite import PublishedData, Task
 from datacomp.errors import StageError, TarError
 from datacomp.records import Digest, Line, Record
 
 MANIFEST = "manifest.json"  # ours, written last
+CLASSES, TEMPLATES, EXAMPLES = "classnames.txt", "zeroshot_classification_templates.txt", "examples.jsonl"
+_COUNT = "test/nshards.txt"
+_MAX_SHARDS = 100_000
 _SHARD_SAMPLES = 1000
+_MAX_ROW_BYTES = 1 << 12
+_MAX_DIGITS = 9  # of a label
+_PROMPTS = {"retrieval": (), "winogavil": (EXAMPLES,)}  # the texts beside the tars; for all other families those of a classifier
+AGAIN = "make or download the set again"
 
 Pixels: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]  # (H, W, 3)
+Row: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]  # (columns,)
 
 
 class Manifest(Record):
-    """The digest of every file of a test set, and of what they hold before encoding."""
+    """The digest of every file of a test set, and of what they hold: before encoding if it was generated, else names and digests of the files."""
 
     content_sha256: Digest
     files: dict[Line, Digest]
@@ -28,12 +43,20 @@ class Manifest(Record):
 
 @dataclass(frozen=True, slots=True)
 class TestSet:
-    """An opened test set. `content_sha256` covers class names, templates, labels and pixels before encoding."""
+    """An opened test set. Class names and templates are empty where there are no classes."""
 
     path: Path
     class_names: tuple[str, ...]
     templates: tuple[str, ...]  # {c} stands for the class
     content_sha256: str
+
+
+class Sample(NamedTuple):
+    """A picture, still encoded, and its other members by extension; `where` names it in errors."""
+
+    where: str
+    picture: bytes
+    data: dict[str, bytes]
 
 
 def write(
@@ -51,8 +74,8 @@ def write(
         files.write_text(folder / name, text)
         written[name] = folder / name
 
-    note("classnames.txt", "\n".join(class_names) + "\n")
-    note("zeroshot_classification_templates.txt", "\n".join(templates) + "\n")
+    note(CLASSES, "\n".join(class_names) + "\n")
+    note(TEMPLATES, "\n".join(templates) + "\n")
     everything = list(samples)
     starts = range(0, len(everything), _SHARD_SAMPLES)
     for number, start in enumerate(starts):
@@ -63,7 +86,7 @@ def write(
                 writer.add(f"s{row:07d}.cls", str(label).encode())
                 writer.add(f"s{row:07d}.jpg", encode(pixels))
         written[name] = folder / name
-    note("test/nshards.txt", f"{len(starts)}\n")
+    note(_COUNT, f"{len(starts)}\n")
     Manifest(content_sha256=content.hexdigest(), files={name: digest.of_file(path) for name, path in written.items()}).write(folder / MANIFEST)
     return read_folder(folder)
 
@@ -76,40 +99,121 @@ def read_folder(folder: Path) -> TestSet:
             allowed="the published layout with our manifest.json",
             repair="make the sets with: datacomp evalsets make --out DIR",
         )
-    manifest = Manifest.read(folder / MANIFEST)
+    return _opened(folder, Manifest.read(folder / MANIFEST))
+
+
+def _opened(folder: Path, manifest: Manifest) -> TestSet:
     for name, expected in manifest.files.items():
         path = folder / name
         if not path.is_file() or digest.of_file(path) != expected:
-            raise StageError(f"test set {folder.name}: {name} is missing or was changed", repair=f"remove {folder} and make the set again")
-    return TestSet(folder, _lines(folder / "classnames.txt"), _lines(folder / "zeroshot_classification_templates.txt"), manifest.content_sha256)
+            raise StageError(f"test set {folder.name}: {name} is missing or was changed", repair=f"remove {folder} and make or download the set again")
+    return _test_set(folder, manifest)
+
+
+def _test_set(folder: Path, manifest: Manifest) -> TestSet:
+    return TestSet(folder, _lines(folder / CLASSES), _lines(folder / TEMPLATES), manifest.content_sha256)
 
 
 def read(data: Path, task: Task) -> TestSet:
-    """Open a task's test set, and refuse one that is not what the suite was defined on."""
-    test_set = read_folder(data / task.folder)
-    if test_set.content_sha256 != task.data.content_sha256:
+    """Open a task's test set, and refuse one that is not what the suite was defined on.
+
+    A published set that has no manifest gets one: from then on, changed files are named.
+    """
+    folder = data / task.folder
+    prompts = _PROMPTS.get(task.family, (CLASSES, TEMPLATES))
+    test_set = _published(folder, prompts, task.data) if isinstance(task.data, PublishedData) else read_folder(folder)
+    if task.pinned and test_set.content_sha256 != task.data.content_sha256:
         raise StageError(
             f"test set {task.folder} has content {test_set.content_sha256[:12]}…, task {task.name} is defined on {task.data.content_sha256[:12]}…",
-            repair="make the sets again with the locked package versions (requirements.lock)",
+            repair="make the sets again with the locked package versions (requirements.lock)" if task.data.kind == "generated" else "download the set again",
         )
-    if len(test_set.class_names) != task.classes:
+    if task.classes is not None and len(test_set.class_names) != task.classes:
         raise StageError(f"test set {task.folder} has {len(test_set.class_names)} classes, task {task.name} has {task.classes}")
     return test_set
 
 
+def _published(folder: Path, prompts: tuple[str, ...], data: PublishedData) -> TestSet:
+    """Open a published set, whose files must all be there; write its manifest if there is none, unless its folder may only be read."""
+    if not folder.is_dir():
+        raise StageError(f"there is no test set at {folder}", allowed="a folder in the published layout", repair=f"download it from {data.address}")
+    names = [*prompts, _COUNT, *(f"test/{number}.tar" for number in range(_shards(folder)))]
+    if missing := [name for name in names if not (folder / name).is_file()]:
+        raise StageError(f"test set {folder.name} lacks {missing[0]}", repair=AGAIN)
+    path = folder / MANIFEST
+    if path.is_file():
+        manifest = Manifest.read(path)
+        if sorted(manifest.files) != sorted(names) or digest.of_content(manifest.files) != manifest.content_sha256:
+            raise StageError(f"{path} is not the manifest of the files beside it", repair=f"remove it if {folder} is as it was downloaded; it is made again")
+        return _opened(folder, manifest)
+    found = {name: digest.of_file(folder / name) for name in names}
+    manifest = Manifest(content_sha256=digest.of_content(found), files=found)
+    if os.access(folder, os.W_OK):
+        manifest.write(path)
+    return _test_set(folder, manifest)
+
+
+def _shards(folder: Path) -> int:
+    """How many tars a set says that it has."""
+    path = folder / _COUNT
+    said = path.read_bytes()[:20].decode(errors="replace").strip() if path.is_file() else "nothing"
+    if not (said.isascii() and said.isdigit() and 1 <= int(said) <= _MAX_SHARDS):
+        raise StageError(f"test set {folder.name}: {_COUNT} says {said!r}", allowed="the number of tars, test/0.tar and so on", repair=AGAIN)
+    return int(said)
+
+
 def _lines(path: Path) -> tuple[str, ...]:
-    return tuple(line for line in path.read_text().splitlines() if line.strip())
+    """The lines of a text as the published evaluator reads them: stripped, empty ones included; none where there is no such file."""
+    try:
+        return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines()) if path.is_file() else ()
+    except UnicodeDecodeError:
+        raise StageError(f"{path} is no text in UTF-8", repair=AGAIN) from None
 
 
-def samples(test_set: TestSet) -> Iterator[tuple[bytes, int]]:
-    """Go through the pictures, encoded, with their labels."""
-    shards = int((test_set.path / "test" / "nshards.txt").read_text())
-    for number in range(shards):
+def samples(test_set: TestSet) -> Iterator[Sample]:
+    """Go through the pictures of a set, in the order of its tars."""
+    for number in range(_shards(test_set.path)):
         path = test_set.path / "test" / f"{number}.tar"
+        if not path.is_file():
+            raise StageError(f"test set {test_set.path.name} lacks test/{number}.tar", repair=AGAIN)
         for sample, data in tars.read_all(path):
-            image = next((data[extension] for extension in tars.IMAGE_EXTENSIONS if extension in data), None)
-            if image is None or "cls" not in data:
-                raise TarError(f"{path}: sample {sample.key!r} lacks its picture or its label", repair="make or download the set again")
-            if not data["cls"].strip().isdigit():
-                raise TarError(f"{path}: sample {sample.key!r} has the label {data['cls'][:20]!r}", allowed="a whole number")
-            yield image, int(data["cls"])
+            image = sample.image_extension()
+            where = f"{path}: sample {sample.key!r}"
+            if image is None:
+                raise TarError(f"{where} lacks its picture", repair=AGAIN)
+            yield Sample(where, data.pop(image), data)
+
+
+def label(sample: Sample) -> int:
+    """The number of a sample's class."""
+    text = _member(sample, "cls").strip()
+    if not text.isdigit() or len(text) > _MAX_DIGITS:
+        raise TarError(f"{sample.where} has the label {text[:20]!r}", allowed="a whole number")
+    return int(text)
+
+
+def row(sample: Sample, columns: tuple[str, ...]) -> Row:
+    """A sample's row of numbers, one for each of the columns."""
+    data, found = _member(sample, "npy"), None
+    if len(data) <= _MAX_ROW_BYTES:
+        with contextlib.suppress(ValueError, EOFError, MemoryError, OverflowError):
+            found = np.load(io.BytesIO(data), allow_pickle=False)
+    if not isinstance(found, np.ndarray) or found.dtype.kind not in "iu" or found.shape != (len(columns),):
+        raise TarError(f"{sample.where} has no row of metadata", allowed=f"a .npy of whole numbers, one each for {', '.join(columns)}", repair=AGAIN)
+    return found.astype(np.int64)
+
+
+def captions(sample: Sample) -> list[str]:
+    """A sample's captions, one a line."""
+    try:
+        found = _member(sample, "txt").decode().splitlines()
+    except UnicodeDecodeError:
+        found = []
+    if not found:
+        raise TarError(f"{sample.where} has no captions", allowed="a text in UTF-8, one caption a line", repair=AGAIN)
+    return found
+
+
+def _member(sample: Sample, extension: str) -> bytes:
+    if extension not in sample.data:
+        raise TarError(f"{sample.where} lacks its .{extension}", repair=AGAIN)
+    return sample.data[extension]

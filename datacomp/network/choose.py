@@ -152,5 +152,9 @@ def load(network: Network, device: str, batch_samples: int = 256) -> Encoder:
         return Embedder(recipe, network.weights, device=device, batch_samples=batch_samples)
     if network.kind == "reference":
         return Embedder(scales.load(network.name), network.weights, device=device, batch_samples=batch_samples)
-    declared = published.configured(network.config) if network.config else published.named(network.name)
-    return OpenClip(declared, network.weights, device=device, batch_samples=batch_samples)
+    return OpenClip(declared(network), network.weights, device=device, batch_samples=batch_samples)
+
+
+def declared(network: Network) -> published.Declared:
+    """What somebody else's network is without its weights."""
+    return published.configured(network.config) if network.config else published.named(network.name)

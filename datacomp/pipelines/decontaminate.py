@@ -47,5 +47,5 @@ def decontaminate(pool: Pool, listed: Subset | None, suite: Suite, data: Path, o
 
 def _tests(suite: Suite, data: Path) -> Iterator[TestPicture]:
     for task in suite.tasks:
-        for place, (picture, _) in enumerate(sets.samples(sets.read(data, task))):
-            yield TestPicture(f"{task.name} {place}", picture)
+        for place, sample in enumerate(sets.samples(sets.read(data, task))):
+            yield TestPicture(f"{task.name} {place}", sample.picture)

@@ -18,8 +18,8 @@ from datacomp.artifacts.subset import Subset
 from datacomp.declared import pool as pools
 from datacomp.declared import scale as scales
 from datacomp.declared.asset import cache_folder
-from datacomp.declared.suite import Suite, Task
-from datacomp.errors import PoolError
+from datacomp.declared.suite import GeneratedData, Suite, Task
+from datacomp.errors import PoolError, StageError
 from datacomp.evaluate import sets
 from datacomp.filters.apply import apply
 from datacomp.network import load
@@ -34,7 +34,15 @@ _REFERENCE_SAMPLES = 204_800
 
 
 def make_test_sets(suite: Suite, data: Path) -> Path:
-    """Draw a suite's test sets into `data`, each unless it is there; return `data`."""
+    """Draw a suite's test sets into `data`, each unless it is there; return `data`.
+
+    Raises StageError for a suite whose sets others published.
+    """
+    if others := [task.name for task in suite.tasks if not isinstance(task.data, GeneratedData)]:
+        raise StageError(
+            f"{len(others)} test sets of suite {suite.spec.name} are published ones, not drawn from a seed: {others[0]} and so on",
+            repair="download them, and give their folder as --data",
+        )
     if _missing(suite, data):
         with files.writing(data, wait=True):  # several runs may want the same cache
             missing = _missing(suite, data)
@@ -49,11 +57,13 @@ def _missing(suite: Suite, data: Path) -> list[Task]:
 
 def make_test_set(task: Task, data: Path) -> sets.TestSet:
     """Draw one task's test set."""
-    frame, labels, classes, templates = world.test_scenes(task.data.variant, task.data.seed, task.samples)
+    origin = task.data
+    assert isinstance(origin, GeneratedData)
+    frame, labels, classes, templates = world.test_scenes(origin.variant, origin.seed, task.samples)
 
     def drawn() -> Iterator[tuple[np.ndarray[Any, np.dtype[np.uint8]], int]]:
         for scene, label in zip(frame.iter_rows(named=True), labels, strict=True):
-            yield draw.picture(scene, task.data.seed), label
+            yield draw.picture(scene, origin.seed), label
 
     return sets.write(data / task.folder, classes, templates, drawn(), synthetic.encode)
 
