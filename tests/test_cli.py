@@ -232,7 +232,7 @@ def test_an_error_cannot_write_escapes_to_the_terminal(tmp_path):
 def test_commands_say_what_they_did(small_pool, tmp_path):
     out = tmp_path / "list.npy"
     done = datacomp("filter", "clip_score", "--pool", small_pool.path, "--fraction", "0.1", "--arch", "b32", "--exact-count", "--out", out)
-    assert done.stdout == f"60 uids in {out}\n"
+    assert done.stdout == f"runs on this machine: there is no datacomp.toml here\n60 uids in {out}\n"
     about = datacomp("subset", "info", out).stdout
     assert re.search(r"filter +clip_score", about)
     assert re.search(r"options +\{.*'clip_b32_similarity_score'", about)
