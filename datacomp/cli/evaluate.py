@@ -74,14 +74,10 @@ def _names(tasks: str) -> tuple[str, ...]:
 
 def _show(suite: "suites.Suite", results: "Results") -> None:
     """Print results; the averages only if every task is there."""
-    from datacomp.board import averages
+    from datacomp.board import evaluated
     from datacomp.cli import tables
 
-    complete = len(results.tasks) == len(suite.tasks)
-    means = averages.aggregates(suite, [results.tasks]) | averages.subset_aggregates(suite, [results.tasks]) if complete else {}
-    tables.show_results(suite, results, means)
-    if not complete:
-        typer.echo(f"{len(results.tasks)} of {len(suite.tasks)} tasks: no average")
+    tables.show_results(suite, evaluated.summary(suite, [results.tasks]))
     if unpinned := sum(not task.pinned for task in suite.tasks):
         typer.echo(f"{unpinned} of {len(suite.tasks)} tasks are not pinned: the results name the bytes that were there, no record says which there must be")
 
