@@ -108,7 +108,6 @@ def _seed_part(side: Evaluated, noise: str, means: list[float]) -> _SeedPart | N
 def _notes(first: Evaluated, second: Evaluated, tasks: list[str], found: list[Difference]) -> tuple[str, ...]:
     suite = first.suite
     whole = any(one.is_mean for one in found)
-    seedless = [one.name for one in found if one.interval and not one.has_seeds]
     unknown = [one.name for one in found if one.interval is None]
     others = [name for name in tasks if len({data for side in (first, second) if (data := _data(side, name))}) > 1]
     noises = {side.expected.scale: side.expected.noise_source for side in (first, second) if side.expected}
@@ -117,7 +116,6 @@ def _notes(first: Evaluated, second: Evaluated, tasks: list[str], found: list[Di
             None,
             (
                 "" if whole else f"{len(tasks)} of the {len(suite.counting)} tasks that count are in both: no average",
-                f"seeds are not in the intervals of {_some(seedless)}: nobody knows how much those differ from seed to seed" if seedless else "",
                 f"no standard errors, so no intervals: {_some(unknown)}" if unknown else "",
                 f"the test data of {_some(others)} were not the same bytes" if others else "",
                 *(f"noise of scale {scale}: {source}" for scale, source in noises.items()),

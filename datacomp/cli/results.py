@@ -10,7 +10,7 @@ from datacomp.cli.options import Out
 from datacomp.cli.runs import Json
 
 group = typer.Typer(help="Results of evaluations.", no_args_is_help=True)
-_WHAT = "results.json, eval_results.jsonl, a run, or the folder of one of them or of one list's runs"
+_WHAT = "results.json, eval_results.jsonl, a run, or the folder of one of these or of one list's runs"
 _Suite = Annotated[str, typer.Option("--suite", help="The suite of eval_results.jsonl (else datacomp), or of runs that were evaluated on several.")]
 
 
@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 @group.command(epilog="Example: datacomp results show build/demo/runs/no_filter build/theirs/results.json")
 def show(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help=f"{_WHAT[0].upper()}{_WHAT[1:]}.", parser=places.here)],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help=f"Each: {_WHAT}.", parser=places.here)],
     suite: _Suite = "",
     json: Json = False,
 ) -> None:

@@ -67,7 +67,7 @@ def show_comparison(suite: Suite, found: Comparison) -> None:
         table.add_row(name, f"{100 * one.first:.2f}", f"{100 * one.second:.2f}", f"{100 * one.difference:+.2f}", interval, one.verdict)
     Console().print(table)
     if any(one.interval and not one.has_seeds for one in found.differences):
-        typer.echo("* test samples alone")
+        typer.echo("* of the test samples alone: how much these differ from seed to seed is not known")
 
 
 def show_calibration(found: Calibration) -> None:
@@ -92,7 +92,7 @@ def plain(*headings: str, right: Sequence[str]) -> Table:
 def _text(score: Score) -> str:
     if score.value is None:
         return "in the file"
-    return f"{score.value:.4f} ± {'?     ' if score.standard_error is None else f'{score.standard_error:.4f}'}"
+    return f"{score.value:.4f} ± {'?' if score.standard_error is None else f'{score.standard_error:.4f}'}"
 
 
 def _percent(aggregate: Aggregate) -> str:
