@@ -17,8 +17,8 @@ END_S = 240  # of whatever is waited for
 def started():
     """Start a cluster; its folder is what `SLURM_CONF` lies in."""
     folder = Path(tempfile.mkdtemp(prefix="lab"))  # short: sockets lie in it
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-    environment = os.environ | {"LAB_NS": "1", "LAB_PORT": str(16_800 + 100 * worker)}
+    port = 17_000 + 32 * (os.getpid() % 90)  # of 32, for each process that tests
+    environment = os.environ | {"LAB_NS": "1", "LAB_PORT": str(port)}
     try:
         done = subprocess.run(["bash", SCRIPT, "start", folder, "2", "4", "0"], env=environment, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -1,7 +1,8 @@
 """A pool on disk, CommonPool's way: metadata/*.parquet with *.npz row for row beside them, shards/*.tar with *_stats.json."""
 
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import polars as pl
 
-from datacomp import rooms, sorting, tables, uids
+from datacomp import digest, files, places, rooms, sorting, tables, uids
 from datacomp.artifacts.shards import Reachable
+from datacomp.declared import asset as assets
 from datacomp.errors import DatacompError, PoolError
 from datacomp.records import Count, Digest, Line, Record
 
@@ -248,10 +250,20 @@ def tombstones_sha256(folder: Path) -> str:
 
 
 def uids_sha256(pool: Pool, scratch: Path) -> str:
-    """The digest of every uid of a pool: what its record states, or else what its metadata give, sorted in a scratch folder."""
+    """The digest of every uid of a pool: what its record states, or else what its metadata give, sorted in a scratch folder.
+
+    The cache keeps it until the metadata change: sorting a large pool takes hours.
+    """
     if pool.record is not None:
         return pool.record.uids_sha256
-    return sorting.count((block.uids for block in blocks(pool, ())), scratch).digest()
+    states = [[str(pool.metadata(stem).absolute()), *places.state(pool.metadata(stem))] for stem in pool.stems]
+    kept = assets.cache_folder() / "pools" / f"{digest.of_content(states)}.txt"
+    if kept.is_file() and re.fullmatch(r"[0-9a-f]{64}", found := kept.read_text()):
+        return found
+    found = sorting.count((block.uids for block in blocks(pool, ())), scratch).digest()
+    with suppress(OSError):  # a full or read-only cache
+        files.write_text(kept, found)
+    return found
 
 
 def all_uids(pool: Pool) -> uids.UidArray:
