@@ -11,6 +11,7 @@ from datacomp.cli import options
 from datacomp.cli.options import AllowMissing, Data, Description, Links, Profile, RunBy, Seeds, Sources, Threads, Track
 
 if TYPE_CHECKING:
+    from datacomp.declared.scale import Scale
     from datacomp.launch.profile import Place
     from datacomp.pipelines.run import Chain
 
@@ -30,7 +31,7 @@ def run(
     out: Annotated[Path | None, typer.Option("--out", help="Where the result goes; by default out of datacomp.toml/SCALE.", show_default=False)] = None,
     seed: Seeds = None,
     track: Track = "filtering",
-    suite: Annotated[str, typer.Option("--suite", help="A suite of eval_suite/suites/; by default that of datacomp.toml.", show_default=False)] = "",
+    suite: Annotated[str, typer.Option("--suite", help="By default that of datacomp.toml, or the scale's: nano or datacomp.", show_default=False)] = "",
     data: Data = None,
     allow_missing: AllowMissing = 0.0,
     run_by: RunBy = "",
@@ -62,7 +63,7 @@ def run(
         subset=listed,
         about=options.about(method or listed.stem, author or settings.author or getpass.getuser(), run_by, description, link, sources, track),
         out=out or Path(settings.out) / recipe.name,
-        suite=suites.load(suite or settings.suite),
+        suite=suites.load(suite or settings.suite or _usual_suite(recipe)),
         track=track,
         seeds=tuple(seed or (0,)),
         data=data or (Path(settings.data) if settings.data else None),
@@ -81,6 +82,13 @@ def run(
         return
     tables.show_entries([chain.run()])
     typer.echo(f"entry: {chain.out / ENTRY}")
+
+
+def _usual_suite(scale: "Scale") -> str:
+    """DataComp's tasks for DataComp's scales."""
+    from datacomp.declared import pool as pools
+
+    return "nano" if isinstance(pools.load(scale.pool).origin, pools.GeneratedSource) else "datacomp"
 
 
 def _show(chain: "Chain", place: "Place", *, test_only: bool) -> None:

@@ -73,7 +73,7 @@ class Settings(Record):
     subset: Line = ""
     out: Line = "build"
     scale: Line = ""
-    suite: Line = "nano"
+    suite: Line = ""
     data: Line = ""
     author: Line = ""
     jobs: Line = "build/jobs"  # scripts, logs and copies of the code; on a disk that all nodes see
