@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import IO
 
 from datacomp import places
-from datacomp.errors import BusyError
+from datacomp.errors import BusyError, StageError
 
 _TEMPORARY = ".part-"
 _LOCK = ".lock"
 _LOOK_AGAIN_S = 1.0
+LATE_S = 120.0  # so late a network file system may show what another machine wrote
 
 patience_s = 0.0  # how long to wait for another writer; a job of a cluster sets it: an earlier start of the same job may not have ended yet
 
@@ -99,6 +100,17 @@ def held(folder: Path) -> list[Path]:
     """What a folder holds, its lock and what a killed writer left aside; nothing where there is no folder."""
     found = sorted(folder.iterdir()) if folder.is_dir() else ()
     return [path for path in found if path.name != _LOCK and not path.name.startswith(_TEMPORARY)]
+
+
+def await_file(path: Path) -> None:
+    """Wait for a file that another machine has written: a network file system may show it late. Raises StageError where it does not appear."""
+    until = time.monotonic() + LATE_S
+    while not path.is_file():
+        if time.monotonic() > until:
+            raise StageError(f"{path} does not appear", repair="look at the log of what was to write it; all machines must see the same file system")
+        if path.parent.is_dir():
+            os.scandir(path.parent).close()  # has the file system look again
+        time.sleep(_LOOK_AGAIN_S)
 
 
 def _remove(path: Path) -> None:

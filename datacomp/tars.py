@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol, Self
+from typing import IO, Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -312,15 +312,23 @@ class RemoteTar(TarReader):
     """A tar in a store: going through it reads it once from start to end, single samples are asked for by their places."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self._descriptor = path, -1
-        self._store, self._name = path.fs, path.path  # type: ignore[attr-defined]
-        self._file = path.open("rb")
-        self.size = places.state(path)[0]
+        self.path, self._descriptor = places.at(str(path)), -1  # anew, for a connection is of no use in a loader process that was forked later
+        self._file: IO[bytes] | None = None
+        self.size = places.state(self.path)[0]
 
     def read_at(self, offset: int, size: int) -> bytes:
         """The bytes at an offset, with what follows read ahead."""
-        self._file.seek(offset)
-        return self._file.read(size)
+        wanted = max(0, min(size, self.size - offset))
+        return places.patiently(self.path, lambda: self._asked(offset, wanted))
+
+    def _asked(self, offset: int, wanted: int) -> bytes:
+        self._file = self._file or self.path.open("rb")
+        try:
+            self._file.seek(offset)
+            return _complete(self._file.read(wanted), wanted)
+        except BaseException:
+            self.close()  # what it has read ahead may be cut off
+            raise
 
     def read(self, member: Member) -> bytes:
         """The bytes of one member."""
@@ -328,14 +336,22 @@ class RemoteTar(TarReader):
 
     def read_into(self, buffer: memoryview, offset: int) -> None:
         """Fill a buffer with the bytes from an offset on, and read no more than these."""
-        data: bytes = self._store.cat_file(self._name, start=offset, end=offset + len(buffer))
-        if len(data) != len(buffer):
-            raise TarError(f"{self.path} is cut off before byte {offset + len(buffer):,}", repair=_FETCH_AGAIN)
-        buffer[:] = data
+        store, end = self.path, offset + len(buffer)
+        if end > self.size:
+            raise TarError(f"{self.path} is cut off before byte {end:,}", repair=_FETCH_AGAIN)
+        buffer[:] = places.patiently(store, lambda: _complete(store.fs.cat_file(store.path, start=offset, end=end), len(buffer)))  # type: ignore[attr-defined]
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _complete(data: bytes, wanted: int) -> bytes:
+    if len(data) != wanted:
+        raise EOFError(f"{len(data):,} bytes came of {wanted:,}")
+    return data
 
 
 def opened(path: Path) -> TarReader:

@@ -28,6 +28,7 @@ from datacomp.declared import suite as suites
 from datacomp.declared import track as tracks
 from datacomp.declared.suite import Suite, Task
 from datacomp.filters.apply import apply
+from datacomp.pipelines import miniature
 from datacomp.pool import synthetic
 from datacomp.reshard.run import Form, reshard
 
@@ -219,6 +220,19 @@ def tiny_run(tiny_scale, small_shards, tmp_path_factory) -> Run:
     from datacomp.train.run import train  # loads torch
 
     return train(tiny_scale, (small_shards,), tmp_path_factory.mktemp("runs") / "run", hardware=Hardware(workers=0))
+
+
+@pytest.fixture(scope="session")
+def small_suite(tmp_path_factory):
+    """Two tasks of suite nano with few samples, and the folder of their test sets."""
+    found, data = suites.load("nano"), tmp_path_factory.mktemp("sets")
+    tasks = []
+    for name, samples in (("nano/objects", 160), ("nano/shape", 40)):
+        task = next(task for task in found.tasks if task.name == name).model_copy(update={"samples": samples})
+        made = miniature.make_test_set(task, data)
+        tasks.append(task.model_copy(update={"data": task.data.model_copy(update={"content_sha256": made.content_sha256})}))
+    spec = found.spec.model_copy(update={"tasks": tuple(task.name for task in tasks), "groups": ()})
+    return suites.Suite(spec=spec, tasks=tuple(tasks)), data
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from sklearn.metrics import balanced_accuracy_score, top_k_accuracy_score
 from datacomp import tars
 from datacomp.artifacts import results as results_files
 from datacomp.artifacts.run import Run
-from datacomp.declared import suite as suites
 from datacomp.errors import RecordError, StageError, TarError
 from datacomp.evaluate import classification, metrics, sets
 from datacomp.evaluate import run as evaluation
@@ -23,19 +22,6 @@ from datacomp.network.build import Tokenizer
 from datacomp.network.embed import Embedder
 from datacomp.pipelines import miniature
 from datacomp.pool import synthetic
-
-
-@pytest.fixture(scope="session")
-def small_suite(tmp_path_factory):
-    """Two tasks of suite nano with few samples, and the folder of their test sets."""
-    found, data = suites.load("nano"), tmp_path_factory.mktemp("sets")
-    tasks = []
-    for name, samples in (("nano/objects", 160), ("nano/shape", 40)):
-        task = next(task for task in found.tasks if task.name == name).model_copy(update={"samples": samples})
-        made = miniature.make_test_set(task, data)
-        tasks.append(task.model_copy(update={"data": task.data.model_copy(update={"content_sha256": made.content_sha256})}))
-    spec = found.spec.model_copy(update={"tasks": tuple(task.name for task in tasks), "groups": ()})
-    return suites.Suite(spec=spec, tasks=tuple(tasks)), data
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 12), st.integers(5, 60))

@@ -9,6 +9,29 @@ from datacomp.artifacts import shards as shard_sets
 from datacomp.errors import StageError
 from datacomp.filters.apply import apply
 
+WRITES = "import pathlib, sys, time; out = pathlib.Path(sys.argv[1]); out.mkdir(exist_ok=True); "
+CARELESS = {
+    "looks complete and is not": "(out / 'record').write_text('done'); time.sleep(0.1); (out / 'result').write_text('all')",
+    "has its name is not whole": "file = (out / 'result').open('w'); file.write('all'); time.sleep(0.1); file.write('of it'); file.close()",
+    "something else|not whole": "mark = out / 'begun'; again = str(mark.exists()); mark.touch(); time.sleep(0.1); (out / 'result').write_text(again)",
+    "does not end well": "there = (out / 'begun').exists(); (out / 'begun').touch(); time.sleep(0.1); sys.exit(there)",
+    "looked at": "time.sleep(0.1)",
+}
+
+
+@pytest.mark.parametrize(("says", "does"), CARELESS.items())
+def test_a_stage_that_does_not_survive_kills_is_found(tmp_path, says, does):
+    def check(out):
+        assert says != "looked at", says
+
+    with pytest.raises(AssertionError, match=says):
+        faults.kill_often(["-c", WRITES + does, tmp_path / "out"], tmp_path / "out", "record", kills=50, start=faults.start_program, check=check)
+
+
+def test_a_stage_that_survives_kills_passes(tmp_path):
+    does = "time.sleep(0.1); (out / 'part').write_text('all'); (out / 'part').rename(out / 'result')"
+    assert faults.kill_often(["-c", WRITES + does, tmp_path / "out"], tmp_path / "out", "record", kills=5, start=faults.start_program) >= 5
+
 
 @pytest.fixture
 def reshard_arguments(small_pool, tmp_path):

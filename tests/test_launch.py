@@ -311,12 +311,12 @@ def test_a_job_that_was_stopped_in_time_says_so(in_a_job):
 def test_a_record_that_appears_late_is_waited_for_but_not_for_ever(in_a_job, monkeypatch):
     looks = iter([False, False, True])
     monkeypatch.setattr(Path, "is_file", lambda _: next(looks))
-    monkeypatch.setattr(work.time, "sleep", lambda _: None)
-    work._await(in_a_job / "record.json")
+    monkeypatch.setattr(files.time, "sleep", lambda _: None)
+    files.await_file(in_a_job / "record.json")
     monkeypatch.setattr(Path, "is_file", lambda _: False)
-    monkeypatch.setattr(work, "RECORDS_LATE_S", 0.01)
+    monkeypatch.setattr(files, "LATE_S", 0.01)
     with pytest.raises(StageError, match=r"record.json does not appear"):
-        work._await(in_a_job / "record.json")
+        files.await_file(in_a_job / "record.json")
 
 
 def test_several_processes_of_a_job_find_each_other_anew_at_each_start():

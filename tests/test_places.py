@@ -3,7 +3,7 @@
 import boto3
 import pytest
 import s3fs
-from moto.server import ThreadedMotoServer
+import stores
 from test_parity import CENTROIDS, GOLDEN
 
 from datacomp import places
@@ -17,24 +17,10 @@ from datacomp.train.shard import opened
 @pytest.fixture(scope="module")
 def bucket():
     """A bucket with the nasty metadata, on a server of this machine."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-            "AWS_ALLOW_HTTP": "true",
-            "AWS_ACCESS_KEY_ID": "somebody",
-            "AWS_SECRET_ACCESS_KEY": "secret",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }.items():
-            patch.setenv(name, value)
-        client = boto3.client("s3")
-        client.create_bucket(Bucket="pools")
+    with stores.served("pools") as client:
         for path in sorted((GOLDEN / "strict").iterdir()):
             client.put_object(Bucket="pools", Key=f"nasty/metadata/{path.name}", Body=path.read_bytes())
         yield "s3://pools/nasty"
-    server.stop()
 
 
 @pytest.mark.parametrize(

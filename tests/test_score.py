@@ -16,6 +16,7 @@ import open_clip
 import pytest
 import torch
 from folders import content
+from networks import CONFIG, write_model
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
@@ -32,14 +33,6 @@ from datacomp.score import run, tar
 from datacomp.score.run import Settings
 
 TESTS = Path(__file__).parent
-CONFIG = {
-    "model_cfg": {
-        "embed_dim": 8,
-        "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},
-        "text_cfg": {"vocab_size": 49408, "context_length": 20, "width": 16, "heads": 1, "layers": 1},
-    },
-    "preprocess_cfg": {"size": 32, "mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4], "interpolation": "bilinear", "resize_mode": "shortest"},
-}
 ONE = Settings(device="cpu", batch_samples=16, workers=1)
 
 
@@ -75,15 +68,6 @@ def pool(small_pool, tmp_path_factory):
                     if data is not None:
                         writer.add(f"{sample.key}.{extension}", data)
     return pools.read(folder)
-
-
-def write_model(folder, seed=0):
-    """A small CLIP as open_clip stores one."""
-    folder.mkdir()
-    torch.manual_seed(seed)
-    (folder / "open_clip_config.json").write_text(json.dumps(CONFIG))
-    save_file(open_clip.CLIP(**CONFIG["model_cfg"]).state_dict(), folder / "open_clip_model.safetensors")
-    return folder
 
 
 @pytest.fixture(scope="module")

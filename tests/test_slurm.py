@@ -2,13 +2,18 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import lab
 import pytest
 import slow_jobs
+from folders import content
+from networks import write_model
 
 from datacomp import digest
 from datacomp.artifacts import run as runs
@@ -16,10 +21,15 @@ from datacomp.artifacts import run_folder
 from datacomp.declared import pool as pools
 from datacomp.declared import scale as scales
 from datacomp.errors import StageError
+from datacomp.evaluate.run import evaluate
+from datacomp.filters import apply as applying
 from datacomp.filters.apply import apply
 from datacomp.launch import jobs, local, profile, queue, slurm
 from datacomp.launch.slurm import Step
+from datacomp.network import choose
 from datacomp.pool import synthetic
+from datacomp.reshard.run import Form, reshard
+from datacomp.score.run import Settings, score
 from datacomp.train.hardware import Hardware
 from datacomp.train.run import train
 
@@ -167,6 +177,48 @@ def test_a_task_that_fails_is_tried_again_alone_and_then_told(site):
         list(local.run_all(slow_jobs.slow_square, [1, 2, "three"], workers=array))
     asked = [job.tasks for _, made, _ in jobs.listed(place.jobs) for job in made.jobs]
     assert asked == [3, 3, 0]  # the second time the one that failed, which is no array
+
+
+@pytest.fixture(scope="module")
+def parted_pool(tmp_path_factory):
+    """A pool of four tars, and a list of it."""
+    folder = tmp_path_factory.mktemp("parted")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(synthetic, "FILE_SAMPLES", 100)
+        pool = synthetic.make(pools.load("nano"), folder / "pool", samples=400, workers=1)
+    return pool, apply("random", {"fraction": 0.5}, pool, folder / "list.npy")
+
+
+def test_arrays_make_the_bytes_of_one_machine_also_when_a_node_loses_power(
+    site, cluster, parted_pool, tiny_run, tiny_scale, small_suite, tmp_path, monkeypatch
+):
+    pool, listed = parted_pool
+    monkeypatch.setattr(applying, "TASK_ROWS", 100)
+    network = choose.one(None, f"local-dir:{write_model(tmp_path / 'model')}", None)
+    stages = {
+        "filter": lambda out, workers: apply("basic_filter(ftz)", {}, pool, out / "list.npy", workers=workers),
+        "reshard": lambda out, workers: reshard(pool, listed, out, Form(50), workers=workers),
+        "score": lambda out, workers: score(pool, network, out, Settings("cpu", 64, workers)),
+        "evaluate": lambda out, workers: evaluate(run_in(out), tiny_scale, *small_suite, threads=1, workers=workers),
+    }
+
+    def run_in(out):
+        shutil.copytree(tiny_run.path, out, dirs_exist_ok=True)
+        return replace(tiny_run, path=out)
+
+    place = site(array_tasks=4, setup='["sleep 6"]')
+    with ThreadPoolExecutor(len(stages)) as threads:
+        there = [threads.submit(stage, tmp_path / name, slurm.Array(place, name, tmp_path / name, "a test")) for name, stage in stages.items()]
+        lab.until(lambda: len(queue.ask("squeue", "--noheader", "--states=RUNNING", "--nodelist=n2").splitlines()) >= 2, "tasks on both nodes")
+        lab.power(cluster, "off", "n2")
+        lab.until(lambda: "n2 down" in queue.ask("sinfo", "--noheader", "--Node", "--format=%N %t").replace("*", ""), "the node to be missed")
+        lab.power(cluster, "on", "n2")
+        for stage in there:
+            stage.result(lab.END_S)
+    for name, stage in stages.items():
+        stage(tmp_path / "here" / name, None if name == "evaluate" else 1)
+        assert content(tmp_path / name) == content(tmp_path / "here" / name), name
+    assert {job.tasks for _, made, _ in jobs.listed(place.jobs) for job in made.jobs} >= {4}
 
 
 @pytest.fixture(scope="module")

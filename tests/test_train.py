@@ -232,6 +232,13 @@ def test_a_pickled_checkpoint_runs_nothing(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_weights_may_be_read_by_whoever_may_read_other_files(tmp_path):
+    load.write_tensors(tmp_path / "a" / "model.safetensors", {"logit_scale": torch.zeros(())})
+    (tmp_path / "other").touch()
+    assert (tmp_path / "a" / "model.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["model.safetensors"]
+
+
 def test_weights_of_another_model_are_refused(tmp_path):
     declared = scales.load("nano")
     network = build.model(declared.model, image_size=32, logit_scale_start=14.0)

@@ -2,12 +2,15 @@
 
 import json
 import pickle
+import re
 import shutil
 import struct
 import subprocess
 import sys
+import types
 
 import faults
+import forking
 import killed
 import pytest
 import torch
@@ -99,6 +102,12 @@ def test_a_failure_of_one_process_is_told_in_one_line_and_ends_all(recipe, small
         train(recipe, (broken,), tmp_path / "run", hardware=ALONE._replace(devices=2))
 
 
+def test_a_process_that_does_not_see_the_point_to_go_on_from_waits_but_not_for_ever(recipe, small_shards, tmp_path):
+    arguments = {"scale": recipe, "shards": (small_shards,), "out": tmp_path / "run", "hardware": ALONE._replace(devices=2)}
+    with pytest.raises(StageError, match=r"step_00000001.safetensors does not appear.*see the same file system"):
+        ranks.run(killed.train_apart, arguments, 2)
+
+
 def test_a_process_that_is_killed_ends_all():
     with pytest.raises(StageError, match="ended with SIGKILL"):
         ranks.run(killed.second_process, {}, 2)
@@ -125,10 +134,18 @@ def test_torchrun_starts_the_same_run(command, tmp_path):
     assert largest_difference(*made) < 1e-5
 
 
+def points_can_be_read(run):
+    for path in (run / "resume").glob("step_*.safetensors"):
+        load.read_tensors(path)
+
+
 @pytest.mark.slow
-def test_a_training_that_is_killed_again_and_again_gives_the_same_bytes(command, tmp_path):
+def test_a_training_that_is_killed_forty_times_gives_the_same_bytes(command, tmp_path):
     out = tmp_path / "run"
-    assert faults.kill_often([*command, "--out", out], out, runs.RECORD, kills=10) >= 10
+    workers = tuple(("--workers", str(number)) for number in range(3))
+    with forking.Forks(tmp_path / "said") as forks:
+        how = {"kills": 40, "start": forks.start, "options": workers, "check": points_can_be_read}
+        assert faults.kill_often([*command, "--out", out], out, runs.RECORD, **how) >= 40
 
 
 # Corrupt samples
@@ -205,8 +222,17 @@ def test_an_ended_run_keeps_no_point_to_go_on_from(recipe, small_shards, whole, 
 @pytest.mark.parametrize(("here", "workers", "threads"), [(1, 1, 7), (4, 1, 1), (8, 1, 1)])
 def test_processes_of_one_machine_share_its_cores(monkeypatch, here, workers, threads):
     monkeypatch.setattr(local, "cores", lambda: 8)
-    filled = Hardware().filled(ranks.World(0, 16, "cpu", here))
-    assert (filled.workers, filled.threads) == (workers, threads)
+    filled = Hardware().filled(ranks.World(0, 16, "cpu", here), lambda: pytest.fail("memory was looked at"))
+    assert (filled.workers, filled.threads, filled.spare_memory) == (workers, threads, False)
+
+
+@pytest.mark.parametrize(("needed", "said", "spared"), [(89, None, False), (91, None, True), (91, False, False), (89, True, True)])
+def test_activations_are_computed_twice_where_a_gpu_s_memory_asks_for_it(monkeypatch, capsys, needed, said, spared):
+    monkeypatch.setattr(local, "free_bytes", lambda device: 100 * 10**9 if device == "cuda" else None)
+    filled = Hardware(spare_memory=said).filled(ranks.World(device="cuda"), lambda: needed * 10**9)
+    assert filled.spare_memory == spared
+    assert ("91.0 GB and has 100.0 GB free" in capsys.readouterr().err) == (needed == 91 and said is None)
+    assert Hardware().filled(ranks.World(), lambda: needed * 10**9).spare_memory is False
 
 
 def test_a_poisoned_point_to_go_on_from_is_not_read(recipe, small_shards, tmp_path, stopped):
@@ -250,6 +276,55 @@ def test_tensorboard_shows_what_the_log_says(whole):
     logged = [json.loads(line) for line in (whole.path / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in logged if "loss" in line] == [2, 4, 6]
     assert all(shown[line["step"], "loss"] == pytest.approx(line["loss"]) for line in logged if "loss" in line)
+
+
+class StandIn(types.ModuleType):
+    """As much of the package wandb as is called, which writes down its calls."""
+
+    def __init__(self):
+        super().__init__("wandb")
+        self.calls = []
+
+    def init(self, *, project, name, dir, config, resume, id):  # noqa: A002 - their names
+        self.calls.append(("init", {"project": project, "name": name, "dir": dir, "resume": resume, "id": id}))
+        assert config["workers"] == 0
+        return self
+
+    def log(self, values, *, step):
+        self.calls.append(("log", step, values))
+
+    def finish(self, *, exit_code):
+        self.calls.append(("finish", exit_code))
+
+
+def test_weights_and_biases_hears_what_the_log_says_and_goes_on_with_the_same_run(recipe, small_shards, tmp_path, stopped, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", heard := StandIn())
+    sent = Keeping(wandb="mine")
+    with stopped(4):
+        train(recipe, (small_shards,), tmp_path / "run", hardware=ALONE, keeping=sent)
+    first, heard.calls = heard.calls, []
+    run = train(recipe, (small_shards,), tmp_path / "run", hardware=ALONE, keeping=sent)
+    assert first[0] == heard.calls[0] == ("init", heard.calls[0][1])
+    assert heard.calls[0][1] | {"id": ""} == {"project": "mine", "name": "run", "dir": str(run.path), "resume": "allow", "id": ""}
+    assert re.fullmatch("[0-9a-f]{16}", heard.calls[0][1]["id"])
+    assert (first[-1], heard.calls[-1]) == (("finish", 1), ("finish", 0))
+    logged = {line["step"]: line for line in map(json.loads, (run.path / "log.jsonl").read_text().splitlines()) if "loss" in line}
+    told = [call for call in first + heard.calls if call[0] == "log"]
+    assert sorted({step for _, step, _ in told}) == [2, 4, 6]
+    assert all(values.items() <= logged[step].items() for _, step, values in heard.calls[1:-1])
+
+
+def test_weights_and_biases_hears_of_a_failure(recipe, small_shards, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", heard := StandIn())
+    with pytest.raises(StageError, match="would take"):
+        train(recipe, (small_shards,), tmp_path / "run", hardware=ALONE, keeping=Keeping(wandb="mine", max_days=1e-9))
+    assert heard.calls[-1] == ("finish", 1)
+
+
+def test_without_the_package_weights_and_biases_is_an_error(recipe, small_shards, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(StageError, match="pip install wandb, or leave out --wandb"):
+        train(recipe, (small_shards,), tmp_path / "run", hardware=ALONE, keeping=Keeping(wandb="mine"))
 
 
 # The open division

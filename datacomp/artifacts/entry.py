@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import pydantic
 
 from datacomp.artifacts.results import TaskResult
-from datacomp.artifacts.run import Code, Source
+from datacomp.artifacts.run import Code, Division, Source
 from datacomp.declared import scale as scales
 from datacomp.declared.scale import Scale
 from datacomp.records import Count, Digest, Line, Record
@@ -64,7 +64,7 @@ class Entry(Record):
     suite: Line
     suite_version: int
     suite_sha256: Digest
-    division: Literal["closed", "open"]
+    division: Division
     changes: dict[Line, Line] = {}  # noqa: RUF012 - pydantic copies defaults; to the scale's recipe, in the open division
     method: Name
     description: Description

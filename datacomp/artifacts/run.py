@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from datacomp import digest
 from datacomp.artifacts.shards import Reachable
@@ -11,6 +11,9 @@ from datacomp.declared import scale as scales
 from datacomp.declared.scale import Scale
 from datacomp.errors import StageError
 from datacomp.records import Count, Digest, Line, Record
+
+REHEARSAL: Final = "rehearsal"
+Division = Literal["closed", "open", "rehearsal"]  # a rehearsal takes some steps and is no entry
 
 RECORD = "run.json"
 WEIGHTS = "model.safetensors"
@@ -42,10 +45,11 @@ class Inputs(Record):
 
     scale: Line
     recipe_sha256: Digest
-    division: Literal["closed", "open"]
+    division: Division
     seed: int
     sources: tuple[Source, ...]
     changes: dict[Line, Line] = {}  # noqa: RUF012 - pydantic copies defaults; to the scale's recipe, in the open division
+    rehearsed_steps: Count = 0  # of the recipe's, in a rehearsal
 
     def recipe(self) -> Scale:
         """The recipe that was followed, if the scale still is what it was."""

@@ -22,6 +22,7 @@ class Logged(NamedTuple):
     step: int  # how many were done
     loss: float
     samples_per_s: float  # since the line before
+    time: float = 0.0  # in seconds, by the clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class RunFolder:
             scale = scales.changed(scales.load(self.inputs.scale), self.inputs.changes)
         except DatacompError:
             return None
-        return scale.budget.steps if scale.digest() == self.inputs.recipe_sha256 else None
+        return (self.inputs.rehearsed_steps or scale.budget.steps) if scale.digest() == self.inputs.recipe_sha256 else None
 
 
 def of_seed(out: Path, seed: int) -> Path:
@@ -103,7 +104,7 @@ def _line(text: bytes) -> Logged | None:
     """One line; None for another kind of line and for one that a kill cut off."""
     try:
         line: Any = json.loads(text)
-        found = Logged(int(line["step"]), float(line["loss"]), float(line.get("samples_per_s", 0.0)))
+        found = Logged(int(line["step"]), float(line["loss"]), float(line.get("samples_per_s", 0.0)), float(line.get("time", 0.0)))
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
     return found if math.isfinite(found.loss) else None

@@ -104,7 +104,7 @@ def _check(run: Run, expected: Expected) -> None:
             repair=_ANEW,
         )
     if inputs.division != "closed":
-        raise StageError(f"{run.path} is of the open division: its training was changed", allowed="runs by the scale's own recipe")
+        raise StageError(f"{run.path} is of the {inputs.division} division", allowed="whole runs by the scale's own recipe")
     scale = scales.load(inputs.scale)
     if record.samples_seen != scale.budget.samples_seen:
         raise StageError(f"{run.path} saw {record.samples_seen:,} samples", allowed=f"all {scale.budget.samples_seen:,} of scale {scale.name}")

@@ -7,7 +7,7 @@ from datacomp import digest
 from datacomp.artifacts import results as results_files
 from datacomp.artifacts.entry import FORMAT, DataSource, Description, Entry, Link, Name, SeedRun
 from datacomp.artifacts.results import Results
-from datacomp.artifacts.run import Run
+from datacomp.artifacts.run import REHEARSAL, Run
 from datacomp.board import averages
 from datacomp.declared import pool as pools
 from datacomp.declared.scale import Scale
@@ -118,8 +118,13 @@ def _data_sources(run: SeedRun, sources: Sources | None) -> tuple[DataSource, ..
 def seed_run(run: Run, suite: Suite) -> SeedRun:
     """What an entry says of one run: its record and its results under the suite.
 
-    Raises EntryError where the results are missing, another checkpoint's, or another suite version's.
+    Raises EntryError for a rehearsal, and where the results are missing, another checkpoint's, or another suite version's.
     """
+    if run.record.inputs.division == REHEARSAL:
+        raise EntryError(
+            f"{run.path} is a rehearsal of {run.record.inputs.rehearsed_steps:,} steps, which is no entry",
+            repair="train with the same command without --rehearse",
+        )
     path = results_files.path_in(run.path, suite.spec.name)
     again = f"datacomp evaluate --run {run.path} --suite {suite.spec.name}"
     if not path.is_file():
@@ -147,7 +152,7 @@ def seed_run(run: Run, suite: Suite) -> SeedRun:
 
 def broken_rules(entry: Entry, scale: Scale, track: Track) -> list[str]:
     """What in an entry is against its track or its scale, in words; empty when nothing is."""
-    found = []
+    found = ["a rehearsal is no entry: it took some steps of the recipe"] if entry.division == REHEARSAL else []
     seeds = [run.seed for run in entry.runs]
     if len(set(seeds)) != len(seeds):
         found.append(f"two runs of the entry have the same seed: {', '.join(map(str, seeds))}")

@@ -123,6 +123,7 @@ def _run(path: Path, record: RunRecord, sha256: str, name: str) -> Link:
 def _run_link(inputs: Inputs, digests: tuple[Known, ...], name: str) -> Link:
     weights = [source.weight for source in inputs.sources]
     command = commands.of_run(inputs.scale, inputs.changes, inputs.seed, _places("SHARDS", len(weights)), weights, name)
+    command += f" --rehearse {inputs.rehearsed_steps}" * bool(inputs.rehearsed_steps)
     return Link(artefact="run", about=f"seed {inputs.seed}, scale {inputs.scale}, {inputs.division} division", digests=digests, command=command)
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from datacomp import places
 from datacomp.cli import options
 from datacomp.cli.options import Author, Description, Links, Method, Out, RunBy, Sources, Suite, Track
 
@@ -16,7 +17,10 @@ def register(app: typer.Typer) -> None:
 
 
 def enter(
-    run: Annotated[list[Path], typer.Option("--run", help="Folder of a finished, evaluated run; one for each seed.", show_default=False)],
+    run: Annotated[
+        list[Path],
+        typer.Option("--run", help="Folder of a finished, evaluated run; one for each seed.", parser=places.here, metavar="FOLDER", show_default=False),
+    ],
     method: Method,
     author: Author,
     out: Out,

@@ -1,11 +1,12 @@
 """datacomp evaluate and datacomp evalsets."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from datacomp.cli.options import Data, Device, Out, Sets, Suite, Tasks, Threads
+from datacomp.cli import options
+from datacomp.cli.options import Data, Device, Out, Profile, Sets, Suite, Tasks, Threads
 
 if TYPE_CHECKING:
     from datacomp.artifacts.results import Results
@@ -33,6 +34,7 @@ def evaluate(
     out: Annotated[Path | None, typer.Option("--out", help="Where the model's results go; a run's go into its folder.", show_default=False)] = None,
     device: Device = None,
     threads: Threads = None,
+    profile: Profile = "",
 ) -> None:
     """Evaluate a run or somebody else's model on a suite, or on some of its tasks: then there is no average. Started again, it keeps finished tasks."""
     from datacomp.artifacts import run as runs
@@ -48,10 +50,13 @@ def evaluate(
     measured = suites.load(suite)
     names = _names(tasks)
     measured.chosen(names)
+    place = run or out
+    assert place is not None
+    how: dict[str, Any] = {"device": device, "threads": threads, "workers": options.workers(profile, "evaluate", place, None)}
     if run is None:
         assert out is not None
         test_data = miniature.test_data(measured, data)
-        _show(measured, evaluation.evaluate_published(model, weights, measured, test_data, out, tasks=names, device=device, threads=threads))
+        _show(measured, evaluation.evaluate_published(model, weights, measured, test_data, out, tasks=names, **how))
         typer.echo(f"results in {out}")
         return
     finished = runs.read(run)
@@ -60,7 +65,7 @@ def evaluate(
     for one in wanted:
         if len(wanted) > 1:
             typer.echo(f"after step {one.step:,}, {one.samples_seen:,} samples seen")
-        _show(measured, evaluation.evaluate(finished, recipe, measured, test_data, tasks=names, checkpoint=one, device=device, threads=threads))
+        _show(measured, evaluation.evaluate(finished, recipe, measured, test_data, tasks=names, checkpoint=one, **how))
 
 
 def _names(tasks: str) -> tuple[str, ...]:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from datacomp.launch.profile import Place
 
 Pool = Annotated[Path, typer.Option("--pool", help="Folder of the pool, or s3://…", parser=places.at, metavar="FOLDER", show_default=False)]
-Out = Annotated[Path, typer.Option("--out", help="Where the result goes.", show_default=False)]
-Run = Annotated[Path, typer.Option("--run", help="Folder of a finished run.", show_default=False)]
+Out = Annotated[Path, typer.Option("--out", help="Where the result goes.", parser=places.here, metavar="PATH", show_default=False)]
+Run = Annotated[Path, typer.Option("--run", help="Folder of a finished run.", parser=places.here, metavar="FOLDER", show_default=False)]
 SubsetFile = Annotated[Path, typer.Option("--subset", help="A list of uids, .npy.", show_default=False)]
 Scale = Annotated[str, typer.Option("--scale", help="A scale of tracks/scales/: smoke, nano, micro, small, medium, large, xlarge.", show_default=False)]
 Suite = Annotated[str, typer.Option("--suite", help="A suite of eval_suite/suites/.")]
@@ -43,11 +43,11 @@ Profile = Annotated[str, typer.Option("--profile", help="Where to work: here, or
 
 
 def place(profile: str) -> "Place":
-    """Where a command is to run, told on standard error."""
+    """Where a command is to run, told."""
     from datacomp.launch import profile as profiles
 
     chosen = profiles.choose(profile)
-    typer.echo(chosen.told(), err=True)
+    typer.echo(chosen.told())
     return chosen
 
 

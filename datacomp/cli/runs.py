@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from datacomp import places
+
 group = typer.Typer(help="Training runs.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -17,7 +19,9 @@ def register(app: typer.Typer) -> None:
 
 @group.command("list", epilog="Example: datacomp runs list build")
 def list_runs(
-    folders: Annotated[list[Path] | None, typer.Argument(metavar="FOLDER", help="Where to look, with all that lies below; build by default.")] = None,
+    folders: Annotated[
+        list[Path] | None, typer.Argument(metavar="FOLDER", help="Where to look, with all that lies below; build by default.", parser=places.here)
+    ] = None,
     json: Json = False,
 ) -> None:
     """List runs: finished, evaluated, or how far they came."""
@@ -33,7 +37,7 @@ def list_runs(
 
 
 @group.command(epilog="Example: datacomp runs show build/demo/runs/no_filter/seed0")
-def show(run: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")]) -> None:
+def show(run: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.", parser=places.here, metavar="RUN")]) -> None:
     """Show all that is known of one run: inputs, sources, checkpoints, loss curve, speed, packages, results."""
     from datacomp.artifacts import run_folder
     from datacomp.board import averages, overview
@@ -51,7 +55,7 @@ def show(run: Annotated[Path, typer.Argument(help="Folder of a run, finished or 
 
 
 def trace(
-    path: Annotated[Path, typer.Argument(metavar="RUN|ENTRY", help="Folder of a finished run, or an entry, .json.")],
+    path: Annotated[Path, typer.Argument(metavar="RUN|ENTRY", help="Folder of a finished run, or an entry, .json.", parser=places.here)],
     run: Annotated[list[Path] | None, typer.Option("--run", help="The entry's run, if not beside it; one for each seed.", show_default=False)] = None,
     pool: Annotated[Path | None, typer.Option("--pool", help="Folder of the pool, to check it as well.", show_default=False)] = None,
     json: Json = False,

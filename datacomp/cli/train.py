@@ -1,13 +1,13 @@
 """datacomp reshard and datacomp train."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from datacomp import places
 from datacomp.cli import options
-from datacomp.cli.options import AllowMissing, Device, Out, Pool, Profile, Scale, Seed, SubsetFile, Threads
+from datacomp.cli.options import AllowMissing, Data, Device, Pool, Profile, Scale, Seed, SubsetFile, Suite, Threads
 from datacomp.errors import StageError
 
 
@@ -49,7 +49,7 @@ def train(
     shards: Annotated[
         list[str], typer.Option("--shards", help="Training shards, or any webdataset; several may be given, each as SHARDS=WEIGHT.", show_default=False)
     ],
-    out: Out,
+    out: Annotated[Path, typer.Option("--out", help="Where the run goes, or s3://…", parser=places.at, metavar="FOLDER", show_default=False)],
     seed: Seed = 0,
     division: Annotated[str, typer.Option("--division", help="closed: the frozen recipe; open: with --set, on a board of its own.")] = "closed",
     changes: Annotated[
@@ -60,33 +60,51 @@ def train(
     threads: Threads = None,
     workers: Annotated[int | None, typer.Option("--workers", help="Loader processes; the batches do not depend on them.", show_default=False)] = None,
     accumulate: Annotated[int, typer.Option("--accumulate", min=1, help="Parts of each process's batch, one after another in the GPU's memory.")] = 1,
-    spare_memory: Annotated[bool, typer.Option("--spare-memory", help="Compute activations twice instead of keeping them.")] = False,
+    spare_memory: Annotated[
+        bool | None,
+        typer.Option(help="Compute activations twice instead of keeping them; by default where a GPU's memory asks for it.", show_default=False),
+    ] = None,
     compiled: Annotated[bool, typer.Option("--compile", help="Compile the model: minutes at the start, faster steps.")] = False,
     save_every: Annotated[float, typer.Option("--save-every", min=0, help="Minutes between the points from which a killed run goes on.")] = 10.0,
     allow_corrupt: Annotated[float, typer.Option("--allow-corrupt", help="Share of the samples seen that may be unreadable; others stand in.")] = 0.001,
     max_days: Annotated[float | None, typer.Option("--max-days", help="Refuse a run that would take longer.", show_default=False)] = None,
     wandb: Annotated[str, typer.Option("--wandb", help="A project of Weights & Biases to log to as well.", show_default=False)] = "",
+    rehearse: Annotated[
+        int | None, typer.Option("--rehearse", help="Take so many steps into OUT-rehearsal, be killed, go on, evaluate: no entry.", show_default=False)
+    ] = None,
+    suite: Suite = "nano",
+    data: Data = None,
 ) -> None:
-    """Train a scale's model by its frozen recipe. Started again, it goes on where it was stopped."""
+    """Train a scale's model by its frozen recipe. Started again, it goes on where it was stopped.
+
+    --suite and --data are for --rehearse.
+    """
     from datacomp.declared import scale as scales
+    from datacomp.declared import suite as suites
     from datacomp.launch import ranks
     from datacomp.train import run, webdataset
     from datacomp.train.hardware import Hardware
 
+    if data is not None and rehearse is None:
+        raise StageError("--data came without --rehearse: only a rehearsal evaluates", repair="leave it out, or evaluate the run with: datacomp evaluate")
     recipe = scales.load(scale)
     sources, weights = zip(*map(webdataset.read, shards), strict=True)
-    done = run.train(
-        recipe,
-        sources,
-        out,
-        seed=seed,
-        changes=_changes(division, changes or []),
-        weights=weights,
-        hardware=Hardware(device, devices, threads, workers, accumulate, spare_memory, compiled),
-        keeping=run.Keeping(save_every * 60, allow_corrupt, max_days, wandb),
-    )
+    said: dict[str, Any] = {
+        "seed": seed,
+        "changes": _changes(division, changes or []),
+        "weights": weights,
+        "hardware": Hardware(device, devices, threads, workers, accumulate, spare_memory, compiled),
+        "keeping": run.Keeping(save_every * 60, allow_corrupt, max_days, wandb),
+    }
+    if rehearse is not None:
+        from datacomp.pipelines import rehearse as rehearsing
+
+        done = rehearsing.rehearse(recipe, sources, out, rehearse, suites.load(suite), data, **said)
+        typer.echo("\n".join(rehearsing.report(done)))
+        return
+    trained = run.train(recipe, sources, out, **said)
     if ranks.is_first():
-        typer.echo(f"{done.record.samples_seen:,} samples seen, weights in {done.weights()}")
+        typer.echo(f"{trained.record.samples_seen:,} samples seen, weights in {trained.weights()}")
 
 
 def _changes(division: str, changes: list[str]) -> dict[str, str]:

@@ -16,6 +16,7 @@ from datacomp.evaluate.check import check_samples
 from datacomp.evaluate.metrics import Measured
 from datacomp.evaluate.model import Model
 from datacomp.launch import local
+from datacomp.launch.local import Workers
 from datacomp.network import choose
 from datacomp.network.embed import Embedder, Encoder
 from datacomp.records import Record
@@ -45,12 +46,34 @@ class _Finished(Record):
     result: TaskResult
 
 
+class _OfRun(NamedTuple):
+    """A checkpoint of a run."""
+
+    scale: Scale
+    weights: Path
+    sha256: str
+
+    def load(self, device: str) -> Encoder:
+        if not self.weights.is_file() or digest.of_file(self.weights) != self.sha256:
+            raise StageError(f"{self.weights} is not the checkpoint that the run's record names", repair="restore the file, or train again")
+        return Embedder(self.scale, self.weights, device=device)
+
+
+class _Published(NamedTuple):
+    """A network that others trained."""
+
+    found: choose.Network
+
+    def load(self, device: str) -> Encoder:
+        return choose.load(self.found, device)
+
+
 class _Subject(NamedTuple):
-    """What is evaluated: weights, the network that they belong to if it is not the scale's, and how it is loaded on a device."""
+    """What is evaluated: weights, the network that they belong to if it is not the scale's, and how they are loaded."""
 
     weights_sha256: str
     network: Network | None
-    load: Callable[[str], Encoder]
+    source: _OfRun | _Published
 
     def told(self) -> dict[str, object]:
         """Its part of a record; what is not there is not written."""
@@ -67,6 +90,7 @@ def evaluate(
     checkpoint: Checkpoint | None = None,
     device: str | None = None,
     threads: int | None = None,
+    workers: Workers = None,
 ) -> Results:
     """Evaluate a checkpoint of a run, by default the last, on every task of a suite or on those named.
 
@@ -78,15 +102,9 @@ def evaluate(
     wanted = checkpoint or last
     path = results.path_in(run.path, suite.spec.name, step=None if wanted == last else wanted.step)
 
-    def load(device: str) -> Encoder:
-        weights = weights_path(run.path, wanted.step)
-        if not weights.is_file() or digest.of_file(weights) != wanted.sha256:
-            raise StageError(f"{weights} is not the checkpoint that the run's record names", repair="restore the file, or train again")
-        return Embedder(scale, weights, device=device)
-
     with files.writing(run.path):
-        subject = _Subject(wanted.sha256, None, load)
-        return _evaluate(subject, suite, suite.chosen(tasks), data, path, path.parent / suite.spec.name, device=device, threads=threads)
+        subject = _Subject(wanted.sha256, None, _OfRun(scale, weights_path(run.path, wanted.step), wanted.sha256))
+        return _evaluate(subject, suite, suite.chosen(tasks), data, path, path.parent / suite.spec.name, device=device, threads=threads, workers=workers)
 
 
 def evaluate_published(
@@ -99,31 +117,40 @@ def evaluate_published(
     tasks: tuple[str, ...] = (),
     device: str | None = None,
     threads: int | None = None,
+    workers: Workers = None,
 ) -> Results:
     """Evaluate a network that others trained, as `choose.one` finds it, into the folder `out`."""
     found = choose.one(None, model, weights)
     network = Network(name=found.name, sha256=digest.of_content(choose.declared(found).content()))
-    subject = _Subject(found.sha256, network, lambda device: choose.load(found, device))
+    subject = _Subject(found.sha256, network, _Published(found))
     with files.writing(out):
-        return _evaluate(subject, suite, suite.chosen(tasks), data, out / RESULTS, out, device=device, threads=threads)
+        return _evaluate(subject, suite, suite.chosen(tasks), data, out / RESULTS, out, device=device, threads=threads, workers=workers)
 
 
 def _evaluate(
-    subject: _Subject, suite: Suite, tasks: tuple[Task, ...], data: Path, path: Path, folder: Path, *, device: str | None, threads: int | None
+    subject: _Subject,
+    suite: Suite,
+    tasks: tuple[Task, ...],
+    data: Path,
+    path: Path,
+    folder: Path,
+    *,
+    device: str | None,
+    threads: int | None,
+    workers: Workers,
 ) -> Results:
-    """Results of some tasks, from `path` where they are finished, else one after the other; each is kept in `folder`."""
+    """Results of some tasks, from `path` where they are finished, else measured by `workers`; each is kept in `folder`."""
     about = {"suite_sha256": suite.digest()} | subject.told()
     if path.is_file() and _same(finished := Results.read(path), about):
         return finished.model_copy(update={"tasks": tuple(result for result in finished.tasks if result.task in {task.name for task in tasks})})
-    kept = {task.name: _kept(folder, task, about) for task in suite.tasks}
-    missing = [task for task in tasks if kept[task.name] is None]
+    missing = tuple(task for task in tasks if _kept(folder, task, about) is None)
     if missing:
-        local.set_threads(threads or local.compute_threads())
-        test_sets = [sets.read(data, task) for task in progress.show(missing, total=len(missing), unit=" sets", title="check test sets")]
-        model = Model(subject.load(local.device(device)), workers=local.cores())
-        for task, test_set in progress.show(zip(missing, test_sets, strict=True), total=len(missing), unit=" tasks", title="evaluate"):
-            kept[task.name] = _measure(model, task, test_set)
-            _Finished.model_validate({**about, "result": kept[task.name]}).write(_path(folder, task))
+        share = _Share(subject, about, missing, data, folder, device, threads or local.compute_threads())
+        for _ in local.run_all(_measure, _cut(share, workers), workers=workers):
+            pass
+        for task in missing:
+            files.await_file(_path(folder, task))
+    kept = {task.name: _kept(folder, task, about) for task in suite.tasks}
     done = [(task, result) for task in suite.tasks if (result := kept[task.name])]
     found = Results.model_validate(
         {
@@ -153,7 +180,32 @@ def _kept(folder: Path, task: Task, about: dict[str, object]) -> TaskResult | No
     return kept.result if path.is_file() and _same(kept := _Finished.read(path), about) else None
 
 
-def _measure(model: Model, task: Task, test_set: sets.TestSet) -> TaskResult:
-    found = FAMILIES[task.family](model, test_set)
-    check_samples(task, found.samples)
-    return TaskResult(task=task.name, samples=found.samples, data_sha256=test_set.content_sha256, metrics=found.metrics, standard_errors=found.errors)
+class _Share(NamedTuple):
+    """Tasks that one process measures with one network."""
+
+    subject: _Subject
+    about: dict[str, object]
+    tasks: tuple[Task, ...]
+    data: Path
+    folder: Path
+    device: str | None
+    threads: int
+
+
+def _cut(share: _Share, workers: Workers) -> list[_Share]:
+    """All of it here, or a part for each of those who measure elsewhere."""
+    count = 1 if isinstance(workers, int | None) else min(workers.most_tasks, len(share.tasks))
+    return [share._replace(tasks=share.tasks[number::count]) for number in range(count)]
+
+
+def _measure(share: _Share) -> None:
+    """Measure tasks one after the other; each is written when it is done, and one that is there is kept."""
+    tasks = [task for task in share.tasks if _kept(share.folder, task, share.about) is None]
+    local.set_threads(share.threads)
+    test_sets = [sets.read(share.data, task) for task in progress.show(tasks, total=len(tasks), unit=" sets", title="check test sets")]
+    model = Model(share.subject.source.load(local.device(share.device)), workers=local.cores())
+    for task, test_set in progress.show(zip(tasks, test_sets, strict=True), total=len(tasks), unit=" tasks", title="evaluate"):
+        found = FAMILIES[task.family](model, test_set)
+        check_samples(task, found.samples)
+        result = TaskResult(task=task.name, samples=found.samples, data_sha256=test_set.content_sha256, metrics=found.metrics, standard_errors=found.errors)
+        _Finished.model_validate({**share.about, "result": result}).write(_path(share.folder, task))

@@ -110,6 +110,13 @@ def device(wanted: str | None = None) -> str:
     return wanted or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def free_bytes(device: str) -> int | None:
+    """Memory that a GPU has free; None for the CPU, whose memory is not set aside beforehand."""
+    import torch
+
+    return int(torch.cuda.mem_get_info(device)[0]) if device.startswith("cuda") else None
+
+
 def device_name(device: str) -> str:
     """What a device calls itself."""
     import torch

@@ -16,6 +16,7 @@ from datacomp.errors import DatacompError, StageError
 from datacomp.launch import local
 
 _GRACE_S = 10.0  # to end in, before a process is killed
+_LOOK_S = 0.02
 
 
 class World(NamedTuple):
@@ -25,6 +26,7 @@ class World(NamedTuple):
     size: int = 1
     device: str = "cpu"
     here: int = 1  # processes on this machine
+    number: int = 0  # among these
 
     @property
     def is_first(self) -> bool:
@@ -40,6 +42,10 @@ class World(NamedTuple):
         summed = torch.tensor(values, dtype=torch.float64, device=self.device)
         torch.distributed.all_reduce(summed)
         return [float(value) for value in summed]
+
+    def of_first(self, value: int) -> int:
+        """What the first process has: on a network file system others may not see the same yet."""
+        return int(self.sums(value if self.is_first else 0)[0])
 
     def wait(self) -> None:
         """Go on when all processes are here."""
@@ -74,15 +80,15 @@ def joined(device: str) -> Iterator[World]:
         torch.cuda.set_device(device)
     torch.distributed.init_process_group("nccl" if on_gpu else "gloo")
     try:
-        yield World(rank, size, device, int(os.environ.get("LOCAL_WORLD_SIZE", size)))
+        yield World(rank, size, device, int(os.environ.get("LOCAL_WORLD_SIZE", size)), int(os.environ.get("LOCAL_RANK", rank)))
     finally:
         torch.distributed.destroy_process_group()
 
 
-def run(function: Callable[..., object], arguments: dict[str, Any], processes: int) -> None:
+def run(function: Callable[..., object], arguments: dict[str, Any], processes: int, *, kill_when: Callable[[], bool] | None = None) -> bool:
     """Call an importable function in several new processes of this machine, which find themselves by `joined`.
 
-    The first that fails ends the others; its error is raised here.
+    The first that fails ends the others; its error is raised here. As soon as `kill_when` holds, all are killed, and False is returned.
     """
     context = multiprocessing.get_context("spawn")
     place = {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
@@ -96,7 +102,10 @@ def run(function: Callable[..., object], arguments: dict[str, Any], processes: i
             running[process] = ours
         left = dict(running)
         while left:
-            ended = wait([process.sentinel for process in left])
+            ended = wait([process.sentinel for process in left], _LOOK_S if kill_when else None)
+            if kill_when and kill_when():
+                _end(list(left), SpawnProcess.kill)
+                return False
             for process in [process for process in left if process.sentinel in ended]:
                 said = left.pop(process)
                 process.join()
@@ -104,6 +113,7 @@ def run(function: Callable[..., object], arguments: dict[str, Any], processes: i
                     raise _failure(process, said)
     finally:
         _end(list(running))
+    return True
 
 
 def _failure(process: SpawnProcess, said: Connection) -> DatacompError:
@@ -115,9 +125,9 @@ def _failure(process: SpawnProcess, said: Connection) -> DatacompError:
     return error if isinstance(error, DatacompError) else StageError(f"one of the processes that compute together failed:\n{error}")
 
 
-def _end(processes: list[SpawnProcess]) -> None:
+def _end(processes: list[SpawnProcess], end: Callable[[SpawnProcess], None] = SpawnProcess.terminate) -> None:
     for process in processes:
-        process.terminate()
+        end(process)
     for process in processes:
         process.join(_GRACE_S)
         if process.is_alive():

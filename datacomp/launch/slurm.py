@@ -5,6 +5,7 @@ import io
 import shlex
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from datacomp.launch.work import Work
 
 _LOST_S = 90.0  # a job that Slurm does not know and that left no result for so long is lost
 _ASK_EVERY_S = 5.0
+_submitting = threading.Lock()  # the stream of errors belongs to all threads
 
 
 class Step(NamedTuple):
@@ -174,7 +176,7 @@ def _submit(place: Place, kind: Kind, what: str, folder: Path, code: Path, asked
     executor = submitit.SlurmExecutor(folder, max_num_timeout=0, python=_python(place))
     executor.update_parameters(**_parameters(place, kind, what, folder, code, after))
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # what sbatch says is told once, below
+        with _submitting, contextlib.redirect_stderr(io.StringIO()):  # what sbatch says is told once, below
             jobs: list[Any] = executor.submit_array(list(asked)) if len(asked) > 1 else [executor.submit(asked[0])]
     except (FailedJobError, FailedSubmissionError) as error:
         raise queue.refused(str(error)) from None
@@ -187,7 +189,7 @@ class Array:
     def __init__(self, place: Place, what: str, out: Path, command: str) -> None:
         _check(place, out)
         self._place, self._what, self._out, self._command = place, what, out, command
-        self._folder, self._code = submission.folder(place.jobs, what), snapshot.take(place.jobs / "code")
+        self._begun: tuple[Path, Path] | None = None  # the jobs' folder and the copy of the code, once there is something to submit
         self._jobs: list[Job] = []
         self.most_tasks = max(1, place.profile.array_tasks)
 
@@ -207,10 +209,11 @@ class Array:
             raise
 
     def _submit(self, asked: Sequence[Work]) -> list[Any]:
-        jobs = _submit(self._place, "array", self._what, self._folder, self._code, asked)
+        self._begun = self._begun or (submission.folder(self._place.jobs, self._what), snapshot.take(self._place.jobs / "code"))
+        jobs = _submit(self._place, "array", self._what, *self._begun, asked)
         self._jobs.append(Job(id=jobs[0].job_id.partition("_")[0], what=self._what, record="", tasks=len(jobs) if len(jobs) > 1 else 0))
         made = Submission(what=self._what, profile=self._place.name, out=str(self._out.resolve()), command=self._command, jobs=tuple(self._jobs))
-        made.write(self._folder / submission.RECORD)
+        made.write(self._begun[0] / submission.RECORD)
         return jobs
 
 

@@ -6,7 +6,6 @@ carried over but what lies on the disk; a second writer waits for the first; and
 
 import json
 import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,6 @@ from datacomp import digest, files
 from datacomp.errors import DatacompError, StageError
 from datacomp.launch import local, stopping
 
-RECORDS_LATE_S = 120.0  # so late a shared file system may show what a job before wrote
 _PATIENCE_S = 24 * 3600.0  # for an earlier start of the same job that still runs; the job's own time ends sooner
 _PORTS = range(20_000, 40_000)
 
@@ -38,7 +36,7 @@ class Work:
         os.environ.update(_rendezvous(os.environ))
         try:
             for record in self.needs:
-                _await(record)
+                files.await_file(record)
             return self.function(**self.arguments)
         except DatacompError as error:
             said = {"what": error.what, "allowed": error.allowed, "repair": error.repair}
@@ -92,12 +90,3 @@ def _rendezvous(environment: "os._Environ[str]") -> dict[str, str]:
         "MASTER_ADDR": environment["SLURM_LAUNCH_NODE_IPADDR"],
         "MASTER_PORT": str(_PORTS[int(meeting[:8], 16) % len(_PORTS)]),
     }
-
-
-def _await(record: Path) -> None:
-    until = time.monotonic() + RECORDS_LATE_S
-    while not record.is_file():
-        if time.monotonic() > until:
-            raise StageError(f"{record} does not appear", repair="look at the log of the job before with: datacomp jobs log; are all nodes on one file system?")
-        os.scandir(record.parent).close() if record.parent.is_dir() else None  # has a network file system look again
-        time.sleep(1)

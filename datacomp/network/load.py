@@ -32,8 +32,13 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], notes: dict[str, str] | None = None) -> None:
     """Write tensors, and notes beside them, whole or not at all; equal ones give equal bytes."""
-    with files.whole(path) as temporary:
+    with files.scratch(path.parent) as folder:  # the library writes under a name of its own first, which a kill would leave behind, and for its owner alone
+        temporary = folder / path.name
+        temporary.touch()
+        mode = temporary.stat().st_mode
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary, metadata=notes)
+        temporary.chmod(mode)
+        files.publish(temporary, path)
 
 
 def read_notes(path: Path) -> dict[str, str]:

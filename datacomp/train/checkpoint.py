@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-from datacomp import digest
+from datacomp import digest, files
 from datacomp.artifacts.run import Checkpoint, weights_path
 from datacomp.errors import StageError
 from datacomp.network import load
@@ -38,19 +38,26 @@ def save(run: Path, position: Position, network: torch.nn.Module, optimizer: tor
     tensors = {f"model/{name}": tensor for name, tensor in network.state_dict().items()}
     for name, parameter in network.named_parameters():
         tensors |= {f"optimizer/{name}/{key}": value for key, value in optimizer.state[parameter].items()}
-    load.write_tensors(run / _RESUME / f"step_{position.step:08d}.safetensors", tensors, {_CORRUPT: str(position.corrupt_samples)})
+    load.write_tensors(point_path(run, position.step), tensors, {_CORRUPT: str(position.corrupt_samples)})
     for older in _points(run)[:-_KEPT]:
         older.unlink()
 
 
-def resume(run: Path, network: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Position:
-    """Load the newest point to go on from, if there is one.
+def newest(run: Path) -> int:
+    """The step of the newest point to go on from, 0 where there is none."""
+    points = _points(run)
+    return int(points[-1].stem.removeprefix("step_")) if points else 0
+
+
+def resume(run: Path, step: int, network: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Position:
+    """Load the point to go on from after a step; nothing for step 0.
 
     Raises StageError for a file that is not what `save` writes; a pickle in its place is not read.
     """
-    if not (points := _points(run)):
+    if not step:
         return Position()
-    path = points[-1]
+    path = point_path(run, step)
+    files.await_file(path)
     try:
         tensors = load.read_tensors(path)
     except StageError as error:
@@ -60,7 +67,12 @@ def resume(run: Path, network: torch.nn.Module, optimizer: torch.optim.Optimizer
         prefix = f"optimizer/{name}/"
         state = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
         optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in state.items()}
-    return Position(int(path.stem.removeprefix("step_")), int(load.read_notes(path)[_CORRUPT]))
+    return Position(step, int(load.read_notes(path)[_CORRUPT]))
+
+
+def point_path(run: Path, step: int) -> Path:
+    """Where a point to go on from lies."""
+    return run / _RESUME / f"step_{step:08d}.safetensors"
 
 
 def forget(run: Path) -> None:

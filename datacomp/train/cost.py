@@ -89,9 +89,9 @@ def check_disk(out: Path, scale: Scale, network: torch.nn.Module) -> None:
 
 def measure(scale: Scale, shards: ShardSet, *, seconds: float, hardware: Hardware) -> float:
     """Seconds of one step of one process here, loading included; steps are taken for so many seconds, and the first ones are not counted."""
-    hardware = hardware.filled(World(device=local.device(hardware.device)))
+    hardware = hardware.filled(World(device=local.device(hardware.device)), lambda: cost(scale).device_bytes(scale.budget.global_batch_samples))
     local.set_threads(hardware.threads or 1)
-    trainer = loop.Trainer(scale, 0, hardware.device or "cpu")
+    trainer = loop.Trainer(scale, 0, hardware.device or "cpu", spare_memory=bool(hardware.spare_memory))
     stream = data.Stream((data.drawable(shards),), scale.sampling, 0)
     batches = data.Batches(stream, scale, 0, rank=0, rank_batch_samples=budget.rank_batch_samples(scale.budget, 1))
     loaded = data.load(batches, range(scale.budget.steps), workers=hardware.workers or 0, device=hardware.device or "cpu")

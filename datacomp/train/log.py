@@ -22,9 +22,9 @@ class Log:
         from tensorboardX import SummaryWriter
 
         self._batch_samples, self._processes = batch_samples, processes
+        self._wandb = _wandb_run(wandb, run, hardware) if wandb else None
         self._file = (run / LOG).open("a")
         self._board = SummaryWriter(str(run / TENSORBOARD), purge_step=start)
-        self._wandb = _wandb_run(wandb, run, hardware) if wandb else None
         self._began = self._last = time.monotonic()
         self._start = self._last_step = start
         self._write({"event": "start", "step": start, "time": time.time(), "host": platform.node(), **hardware})
