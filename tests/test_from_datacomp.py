@@ -5,7 +5,6 @@ import shlex
 import shutil
 from pathlib import Path
 
-import huggingface_hub
 import numpy as np
 import pytest
 import web
@@ -77,8 +76,7 @@ def test_the_pool_commands_bring_a_pool(tmp_path, monkeypatch):
     pictures, bare = commands("Getting a pool")
     assert "450.0 GB" in run(f"{pictures} --dry-run", tmp_path)
     with web.hub({"part_0/a.parquet": parquet(0, 20)}, "mlfoundations/datacomp_1b") as server:
-        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", server.address)
-        monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.address + "/{repo_id}/resolve/{revision}/{filename}")
+        web.point_at(server.address, monkeypatch)
         run(bare, tmp_path)
     assert pools.read(tmp_path / "pool").record.samples == 20
 
