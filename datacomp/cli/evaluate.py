@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from datacomp.cli import options
+from datacomp.cli import evalsets, options
 from datacomp.cli.options import Data, Device, Out, Profile, Sets, Suite, Tasks, Threads
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def evaluate(
     suite: Suite = "nano",
     data: Data = None,
     tasks: Tasks = "",
+    offline: Annotated[bool, typer.Option("--offline", help="Without --data: fetch no test sets that the cache lacks.")] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Where the model's results go; a run's go into its folder.", show_default=False)] = None,
     device: Device = None,
     threads: Threads = None,
@@ -41,7 +42,8 @@ def evaluate(
     from datacomp.declared import suite as suites
     from datacomp.errors import StageError
     from datacomp.evaluate import run as evaluation
-    from datacomp.pipelines import miniature
+    from datacomp.network import choose
+    from datacomp.pipelines import test_sets
 
     is_foreign = bool(model and out and run is None and checkpoint == runs.LAST)
     is_own = run is not None and not (model or weights or out)
@@ -55,13 +57,14 @@ def evaluate(
     how: dict[str, Any] = {"device": device, "threads": threads, "workers": options.workers(profile, "evaluate", place, None)}
     if run is None:
         assert out is not None
-        test_data = miniature.test_data(measured, data)
+        choose.one(None, model, weights)  # a mistake in it is told before test sets are fetched
+        test_data = test_sets.locate(measured, data, names, offline=offline)
         _show(measured, evaluation.evaluate_published(model, weights, measured, test_data, out, tasks=names, **how))
         typer.echo(f"results in {out}")
         return
     finished = runs.read(run)
     recipe, wanted = finished.record.inputs.recipe(), runs.checkpoints(finished, checkpoint)
-    test_data = miniature.test_data(measured, data)
+    test_data = test_sets.locate(measured, data, names, offline=offline)
     for one in wanted:
         if len(wanted) > 1:
             typer.echo(f"after step {one.step:,}, {one.samples_seen:,} samples seen")
@@ -134,3 +137,6 @@ def check(data: Sets, suite: Suite = "nano", tasks: Tasks = "") -> None:
             typer.echo(f"{task.name}: {error}")
     if broken:
         raise StageError(f"{broken} of {len(chosen)} test sets do not hold, as said above", repair="make or download them again")
+
+
+evalsets.add_to(group)
