@@ -1,4 +1,4 @@
-"""Published test sets come from the Hub whole, checked and resumable, and are pinned: the real client against a small Hub on this machine."""
+"""Published test sets come from the Hub whole, checked and resumable, and are pinned or converted: the real client against a small Hub here."""
 
 import os
 import re
@@ -6,19 +6,23 @@ import shutil
 
 import evaluation_sets
 import huggingface_hub
+import numpy as np
+import polars as pl
 import pytest
 import web
 from typer.testing import CliRunner
 
-from datacomp import hub, rooms
+from datacomp import files, hub, rooms
 from datacomp.cli import app
 from datacomp.declared import suite as suites
-from datacomp.errors import AssetError, RecordError, StageError
+from datacomp.errors import AssetError, DatacompError, RecordError, StageError
 from datacomp.evaluate import download, pin, sets
 from datacomp.evaluate.check import check
+from datacomp.evaluate.convert import convert
 from datacomp.pipelines import test_sets
 
 TASKS = ("cifar10", "fairness/geode")
+CAPTIONS = "retrieval/flickr_1k_test_image_text_retrieval"
 EVIL = {"wds_x.py": b"raise SystemExit", "test/evil.pkl": b"x", "README.md": b"hello", "test/../../evil.tar": b"x"}
 
 
@@ -180,7 +184,7 @@ def test_generated_sets_are_not_downloaded(tmp_path):
 def test_the_command_tells_sizes_and_a_dry_run_writes_nothing(served, tmp_path):
     told = datacomp("evalsets", "download", "--data", tmp_path / "data", "--dry-run")
     assert re.search(r"2 test sets, \d+\.\d{3} GB to fetch into .*, 0 are there", told)
-    assert "djghosh/wds_cifar10_test" in told
+    assert re.search(rf"cifar10 +{served.commit[:12]} +5 +0\.000", told)
     assert not (tmp_path / "data").exists()
     assert "1 test sets" in datacomp("evalsets", "download", "--data", tmp_path / "data", "--tasks", "cifar10")
     assert [path.name for path in (tmp_path / "data").iterdir() if path.is_dir()] == ["wds_cifar10_test"]
@@ -302,3 +306,97 @@ def test_only_downloaded_sets_that_hold_are_pinned(made, served, rooms_copied, t
     with pytest.raises(StageError, match=r"test/0\.tar is missing or was changed"):
         pin.pin(suite.tasks, tmp_path / "data")
     assert contents(rooms_copied) == before
+
+
+# Converting
+
+
+@pytest.fixture
+def unpacked(made, tmp_path):
+    """The pictures of a published set, in a folder for each class, and the two texts."""
+    suite, published = made
+    folder = tmp_path / "pictures"
+    names = [f"{number:02d}" for number in range(suite.tasks[0].classes)]
+    for name in names:
+        (folder / name).mkdir(parents=True)
+    for number, sample in enumerate(sets.samples(sets.read(published, suite.tasks[0]))):
+        (folder / names[sets.label(sample)] / f"{number:03d}.png").write_bytes(sample.picture)
+    for name in (sets.CLASSES, sets.TEMPLATES):
+        shutil.copy(published / suite.tasks[0].folder / name, folder)
+    return folder
+
+
+def pictures(data, task):
+    test_set = sets.read(data, task)
+    return test_set.class_names, test_set.templates, sorted((sets.label(sample), sample.picture) for sample in sets.samples(test_set))
+
+
+def test_folders_of_pictures_become_the_set_they_were(made, served, unpacked, tmp_path):
+    suite, published = made
+    told = datacomp("evalsets", "convert", "--from", unpacked, "--task", "cifar10", "--out", tmp_path / "out")
+    assert "cifar10: 90 samples in" in told
+    assert pictures(tmp_path / "out", suite.tasks[0]) == pictures(published, suite.tasks[0])
+    assert [path.name for path in files.held(tmp_path / "out")] == [suite.tasks[0].folder]
+    with pytest.raises(StageError, match="holds something"):
+        convert(unpacked, suite.tasks[0], tmp_path / "out")
+
+
+def test_classes_are_called_as_their_folders_where_nothing_else_is_said(made, unpacked, tmp_path):
+    (unpacked / sets.CLASSES).unlink()
+    assert convert(unpacked, made[0].tasks[0], tmp_path / "out").class_names == tuple(f"{number:02d}" for number in range(10))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda folder: (folder / sets.TEMPLATES).unlink(), "lacks zeroshot_classification_templates.txt"),
+        (lambda folder: (folder / sets.CLASSES).write_text("one\n"), "has another number of lines than there are folders, 10"),
+        (lambda folder: (folder / "00" / "x.png").write_bytes(b"GIF89a"), r"x\.png is no picture\. Allowed: JPEG, PNG, WEBP"),
+        (lambda folder: shutil.copy(next((folder / "00").iterdir()), folder / "00" / "more.png"), "has 91 samples, task cifar10 has 90"),
+        (shutil.rmtree, "holds no folders of pictures"),
+    ],
+    ids=["templates", "classes", "no picture", "one more", "nothing"],
+)
+def test_a_folder_that_is_no_such_set_leaves_nothing(made, unpacked, tmp_path, spoil, message):
+    spoil(unpacked)
+    with pytest.raises(DatacompError, match=message):
+        convert(unpacked, made[0].tasks[0], tmp_path / "out")
+    assert files.held(tmp_path / "out") == []
+
+
+def captioned(tmp_path, task, **columns):
+    """Tables of the Hub with the pictures of a made retrieval set."""
+    evaluation_sets.make_set(tmp_path / "made" / task.folder, task, np.random.default_rng(3))
+    found = list(sets.samples(sets.read(tmp_path / "made", task)))
+    rows = {"image": [{"bytes": sample.picture, "path": "x"} for sample in found], "caption": [sets.captions(sample) for sample in found]}
+    (tmp_path / "tables").mkdir()
+    frame = pl.DataFrame(rows).with_columns(**columns)
+    for number in range(2):
+        frame[number * 20 : number * 20 + 20].write_parquet(tmp_path / "tables" / f"{number}.parquet")
+    return found
+
+
+def test_tables_of_the_hub_become_a_retrieval_set(tmp_path):
+    task = evaluation_sets.kinds().chosen((CAPTIONS,))[0]
+    found = captioned(tmp_path, task)
+    convert(tmp_path / "tables", task, tmp_path / "out")
+    assert [(sample.picture, sets.captions(sample)) for sample in sets.samples(sets.read(tmp_path / "out", task))] == [
+        (sample.picture, sets.captions(sample)) for sample in found
+    ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [({"caption": pl.lit([], pl.List(pl.String))}, "has no captions"), ({"image": pl.lit("x")}, r"0\.parquet: row 0 is no picture")],
+    ids=["captions", "pictures"],
+)
+def test_tables_that_lack_something_are_refused(tmp_path, columns, message):
+    task = evaluation_sets.kinds().chosen((CAPTIONS,))[0]
+    captioned(tmp_path, task, **columns)
+    with pytest.raises(DatacompError, match=message):
+        convert(tmp_path / "tables", task, tmp_path / "out")
+
+
+def test_families_with_rows_of_their_own_are_not_converted(made, unpacked, tmp_path):
+    with pytest.raises(StageError, match="family geode are not converted"):
+        convert(unpacked, made[0].tasks[1], tmp_path / "out")

@@ -1,10 +1,11 @@
-"""datacomp evalsets download and pin: getting published test sets, and writing down which they are."""
+"""datacomp evalsets download, pin and convert: getting published test sets, and writing down which they are."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datacomp.cli.options import Sets, Suite, Tasks
+from datacomp.cli.options import Out, Sets, Suite, Tasks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +17,7 @@ def add_to(group: typer.Typer) -> None:
     """Add the commands to those on test sets."""
     group.command(epilog="Example: datacomp evalsets download --suite datacomp --data evalsets --tasks cifar10,wilds/fmow")(download)
     group.command(epilog="Example: datacomp evalsets pin --suite datacomp --data evalsets")(pin)
+    group.command(epilog="Example: datacomp evalsets convert --from pictures --task stl10 --out evalsets")(convert)
 
 
 def download(
@@ -52,9 +54,9 @@ def _tell(remotes: "Sequence[Remote]") -> None:
 
     from datacomp.cli import tables
 
-    table = tables.plain("task", "repository", "revision", "files", "GB", right=("files", "GB"))
+    table = tables.plain("task", "revision", "files", "GB", right=("files", "GB"))
     for remote in remotes:
-        table.add_row(remote.task.name, remote.source.repository, remote.source.revision[:12], f"{len(remote.files):,}", f"{remote.bytes / 1e9:.3f}")
+        table.add_row(remote.task.name, remote.source.revision[:12], f"{len(remote.files):,}", f"{remote.bytes / 1e9:.3f}")
     if remotes:
         Console().print(table)
 
@@ -69,3 +71,18 @@ def pin(data: Sets, suite: Suite = "datacomp", tasks: Tasks = "") -> None:
         typer.echo("\n".join(pinned.lines))
     all_tasks = suites.load(suite).tasks
     typer.echo(f"{sum(task.pinned for task in all_tasks)} of {len(all_tasks)} tasks are pinned")
+
+
+def convert(
+    source: Annotated[Path, typer.Option("--from", help="A folder of pictures for each class, or of parquet tables of the Hub.", show_default=False)],
+    task: Annotated[str, typer.Option("--task", help="The task that it is for; families classification, retrieval.", show_default=False)],
+    out: Out,
+    suite: Suite = "datacomp",
+) -> None:
+    """Write a task's test set in the published layout from pictures or tables that lie here, and look through it."""
+    from datacomp.declared import suite as suites
+    from datacomp.evaluate import convert as converting
+
+    chosen = suites.load(suite).chosen((task,))[0]
+    written = converting.convert(source, chosen, out)
+    typer.echo(f"{chosen.name}: {chosen.samples:,} samples in {written.path}, content {written.content_sha256[:12]}…")

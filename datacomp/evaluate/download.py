@@ -105,7 +105,7 @@ def check_layout(remotes: Sequence[Remote]) -> None:
         listed = ", ".join(f"{remote.task.name} ({remote.source.repository})" for remote in without)
         raise StageError(
             f"{len(without)} test sets are not published in the layout that is read here: {listed}",
-            repair="make them by hand as docs/guide.md says, or name other --tasks",
+            repair="make them as docs/guide.md says under Evaluating, or name other --tasks",
         )
 
 

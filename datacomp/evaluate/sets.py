@@ -22,9 +22,9 @@ from datacomp.records import Digest, Line, Record
 
 MANIFEST = "manifest.json"  # ours, written last
 CLASSES, TEMPLATES, EXAMPLES = "classnames.txt", "zeroshot_classification_templates.txt", "examples.jsonl"
-_COUNT = "test/nshards.txt"
+COUNT = "test/nshards.txt"
 _MAX_SHARDS = 100_000
-_SHARD_SAMPLES = 1000
+SHARD_SAMPLES = 1000
 _MAX_ROW_BYTES = 1 << 12
 _MAX_DIGITS = 9  # of a label
 _PROMPTS = {"retrieval": (), "winogavil": (EXAMPLES,)}  # the texts beside the tars; for all other families those of a classifier
@@ -78,16 +78,16 @@ def write(
     note(CLASSES, "\n".join(class_names) + "\n")
     note(TEMPLATES, "\n".join(templates) + "\n")
     everything = list(samples)
-    starts = range(0, len(everything), _SHARD_SAMPLES)
+    starts = range(0, len(everything), SHARD_SAMPLES)
     for number, start in enumerate(starts):
         name = f"test/{number}.tar"
         with files.whole(folder / name) as temporary, tars.TarWriter(temporary) as writer:
-            for row, (pixels, label) in enumerate(everything[start : start + _SHARD_SAMPLES], start=start):
+            for row, (pixels, label) in enumerate(everything[start : start + SHARD_SAMPLES], start=start):
                 content.update(pixels.tobytes() + str(label).encode())
                 writer.add(f"s{row:07d}.cls", str(label).encode())
                 writer.add(f"s{row:07d}.jpg", encode(pixels))
         written[name] = folder / name
-    note(_COUNT, f"{len(starts)}\n")
+    note(COUNT, f"{len(starts)}\n")
     Manifest(content_sha256=content.hexdigest(), files={name: digest.of_file(path) for name, path in written.items()}).write(folder / MANIFEST)
     return read_folder(folder)
 
@@ -117,13 +117,13 @@ def _test_set(folder: Path, manifest: Manifest) -> TestSet:
 
 def file_names(family: Family, shards: int) -> list[str]:
     """The files of a published set with so many tars."""
-    return [*_PROMPTS.get(family, (CLASSES, TEMPLATES)), _COUNT, *(f"test/{number}.tar" for number in range(shards))]
+    return [*_PROMPTS.get(family, (CLASSES, TEMPLATES)), COUNT, *(f"test/{number}.tar" for number in range(shards))]
 
 
 def is_there(data: Path, task: Task) -> bool:
     """Whether a task's set has all its files; they are not opened."""
     folder = data / task.folder
-    return (folder / _COUNT).is_file() and all((folder / name).is_file() for name in file_names(task.family, _shards(folder)))
+    return (folder / COUNT).is_file() and all((folder / name).is_file() for name in file_names(task.family, _shards(folder)))
 
 
 def read(data: Path, task: Task, *, revision: str = "") -> TestSet:
@@ -169,10 +169,10 @@ def _published(folder: Path, family: Family, data: PublishedData, revision: str)
 
 def _shards(folder: Path) -> int:
     """How many tars a set says that it has."""
-    path = folder / _COUNT
+    path = folder / COUNT
     said = path.read_bytes()[:20].decode(errors="replace").strip() if path.is_file() else "nothing"
     if not (said.isascii() and said.isdigit() and 1 <= int(said) <= _MAX_SHARDS):
-        raise StageError(f"test set {folder.name}: {_COUNT} says {said!r}", allowed="the number of tars, test/0.tar and so on", repair=AGAIN)
+        raise StageError(f"test set {folder.name}: {COUNT} says {said!r}", allowed="the number of tars, test/0.tar and so on", repair=AGAIN)
     return int(said)
 
 
