@@ -387,7 +387,7 @@ def test_tables_of_the_hub_become_a_retrieval_set(tmp_path):
 
 @pytest.mark.parametrize(
     ("columns", "message"),
-    [({"caption": pl.lit([], pl.List(pl.String))}, "has no captions"), ({"image": pl.lit("x")}, r"0\.parquet: row 0 is no picture")],
+    [({"caption": pl.lit([None], pl.List(pl.String))}, "has no captions"), ({"image": pl.lit("x")}, r"0\.parquet: row 0 is no picture")],
     ids=["captions", "pictures"],
 )
 def test_tables_that_lack_something_are_refused(tmp_path, columns, message):

@@ -95,8 +95,8 @@ def _rows(parquet: list[Path], task: Task) -> Iterator[_Found]:
 
 
 def _text(value: object) -> str:
-    """A label or captions in text; a line feed within a caption would make two of it."""
-    return "\n".join(" ".join(str(part).split()) for part in (value if isinstance(value, list) else [value]))
+    """A label or captions in text, without those that are missing; a line feed within a caption would make two of it."""
+    return "\n".join(" ".join(str(part).split()) for part in (value if isinstance(value, list) else [value]) if part is not None)
 
 
 def _write(folder: Path, found: Iterator[_Found], total: int) -> None:
