@@ -49,7 +49,7 @@ class Record(pydantic.BaseModel):
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read a record from a .toml or .json file."""
-        return cls.parse(json.dumps(read_toml(path), allow_nan=True) if path.suffix == ".toml" else _read(path), str(path))
+        return cls.parse(json.dumps(read_toml(path), allow_nan=True) if path.suffix == ".toml" else read_bytes(path), str(path))
 
     def plain(self) -> dict[str, Any]:
         """The record as JSON values. What was never set is not written, so that a field added later changes no old digest."""
@@ -68,12 +68,13 @@ class Record(pydantic.BaseModel):
 def read_toml(path: Path) -> dict[str, Any]:
     """Parse a TOML file of ours or of a user."""
     try:
-        return tomllib.loads(_read(path).decode())
+        return tomllib.loads(read_bytes(path).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecordError(f"{path} is not TOML: {error}", repair="correct the line that is named") from None
 
 
-def _read(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file of a record's size."""
     try:
         if path.stat().st_size > MAX_RECORD_BYTES:
             raise RecordError(f"{path} has {path.stat().st_size:,} bytes", allowed=f"records of up to {MAX_RECORD_BYTES:,} bytes")

@@ -241,7 +241,12 @@ def test_the_command_evaluates_what_it_fetched(made, served, tmp_path):
     assert "--offline forbids" in datacomp(*done, "--offline")
     assert "1 of 2 tasks: no average" in datacomp(*done, "--tasks", "cifar10")
     assert "1 of 2 tasks: no average" in datacomp(*done, "--tasks", "cifar10", "--offline")
-    assert "there are no weights" in datacomp(*done, "--weights", tmp_path / "none.safetensors")
+
+
+def test_a_mistake_about_the_network_is_told_before_anything_is_fetched(served, tmp_path):
+    weights = ("--weights", tmp_path / "none.safetensors")
+    assert "there are no weights" in datacomp("evaluate", "--model", "ViT-B-32", *weights, "--suite", "datacomp", "--out", tmp_path / "out")
+    assert served.asked == []
 
 
 # Pinning

@@ -10,6 +10,7 @@ import safetensors.numpy
 import torch
 from typer.testing import CliRunner
 
+from datacomp import digest
 from datacomp.artifacts import results as results_files
 from datacomp.artifacts import run as runs
 from datacomp.artifacts.results import Results
@@ -231,6 +232,46 @@ def test_the_command_evaluates_somebody_s_network(suite_of_others, tmp_path):
     assert "1 of 3 tasks: no average" in some.output
     assert "average" in datacomp(*arguments).output
     assert Results.read(tmp_path / evaluation.RESULTS).network.name == config.name
+
+
+def test_the_command_evaluates_several_networks_each_into_its_own_folder(suite_of_others, tmp_path):
+    """Two of one architecture and one that brings its weights along: the files go to those that need one, in their order."""
+    _, data, (config, weights) = suite_of_others
+    other, folder = tmp_path / "other.safetensors", tmp_path / "mine"
+    tensors = safetensors.numpy.load_file(weights)
+    safetensors.numpy.save_file(tensors | {"visual.proj": -tensors["visual.proj"]}, other)
+    folder.mkdir()
+    shutil.copy(config, folder / "open_clip_config.json")
+    shutil.copy(weights, folder / "open_clip_model.safetensors")
+    models = ("--model", config, "--model", f"local-dir:{folder}", "--model", config)
+    shared = ("--suite", "datacomp", "--data", data, "--threads", 1)
+    done = datacomp(*models, "--weights", weights, "--weights", other, "--out", tmp_path / "several", *shared)
+    assert done.exit_code == 0, done.exception
+    assert datacomp("--model", config, "--weights", other, "--out", tmp_path / "alone", *shared).exit_code == 0
+    digests = [digest.of_file(path) for path in (weights, weights, other)]
+    names = [f"{name}-{sha256[:8]}" for name, sha256 in zip((config.stem, "mine", config.stem), digests, strict=True)]
+    assert {path.name for path in (tmp_path / "several").iterdir()} == set(names)
+    found = [Results.read(tmp_path / "several" / name / evaluation.RESULTS) for name in names]
+    assert [one.weights_sha256 for one in found] == digests
+    assert found[0].tasks == found[1].tasks != found[2].tasks
+    assert found[2] == Results.read(tmp_path / "alone" / evaluation.RESULTS)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_weights_that_are_not_one_for_each_network_are_refused_before_anything_is_measured(suite_of_others, tmp_path, count):
+    _, data, (config, weights) = suite_of_others
+    done = datacomp("--model", config, "--model", config, *["--weights", weights] * count, "--data", data, "--out", tmp_path / "out")
+    assert f"2 models need weights, {count} files came" in str(done.exception)
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_network_is_measured_before_all_are_found(suite_of_others, tmp_path):
+    _, data, (config, weights) = suite_of_others
+    done = datacomp(
+        "--model", config, "--weights", weights, "--model", config, "--weights", tmp_path / "gone.safetensors", "--data", data, "--out", tmp_path / "out"
+    )
+    assert "there are no weights at" in str(done.exception)
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_evaluates_all_checkpoints(run_copy, tiny_scale, drawn, monkeypatch):

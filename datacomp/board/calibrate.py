@@ -17,6 +17,11 @@ from datacomp.errors import StageError
 LIMITS = {1: 63.66, 2: 9.92, 3: 5.84, 4: 4.60, 5: 4.03, 6: 3.71, 7: 3.50, 8: 3.36, 9: 3.25, 10: 3.17, 12: 3.05, 15: 2.95, 20: 2.85, 30: 2.75, 60: 2.66, 0: 2.58}
 
 
+def limit(freedom: float) -> float:
+    """The limit of the nearest degrees of freedom that are no more than these."""
+    return LIMITS[max(known for known in LIMITS if known <= freedom)]
+
+
 class Compared(NamedTuple):
     """One average: what is known of it and what was seen."""
 
@@ -45,8 +50,7 @@ class Compared(NamedTuple):
     @property
     def limit(self) -> float:
         """How many standard errors are noise: 99 of 100 differences are, of Student's distribution where the spread is itself an estimate."""
-        freedom = self.spread.freedom if self.spread else 0
-        return LIMITS[max((known for known in LIMITS if known <= freedom), default=0)]
+        return limit(self.spread.freedom if self.spread else 0)
 
     @property
     def verdict(self) -> str:
@@ -76,7 +80,7 @@ def compare(runs: Sequence[Run], suite: Suite, expected: Expected, baseline: str
     """
     if baseline not in expected.baselines:
         raise StageError(f"nobody has written down scores of baseline {baseline} at scale {expected.scale}", allowed=", ".join(expected.baselines))
-    if suite.spec.version != expected.suite_version or expected.suite_sha256 not in ("", suite.digest()):
+    if not expected.measured_with(suite):
         raise StageError(f"the scores to expect at scale {expected.scale} were measured with another suite {suite.spec.name} than today's", repair=_ANEW)
     for run in runs:
         _check(run, expected)

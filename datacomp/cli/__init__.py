@@ -18,6 +18,7 @@ from datacomp.cli import (
     inspect,
     jobs,
     pool,
+    results,
     run,
     runs,
     score,
@@ -37,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-_GROUPS = (pool, score, filtering, subset, inspect, decontaminate, estimate, train, evaluate, export, enter, board, init, run, jobs, runs, calibrate)
+_GROUPS = (pool, score, filtering, subset, inspect, decontaminate, estimate, train, evaluate, export, enter, board, init, run, jobs, runs, results, calibrate)
 for group in _GROUPS:
     group.register(app)
 

@@ -25,14 +25,22 @@ def evaluate(
     run: Annotated[Path | None, typer.Option("--run", help="Folder of a finished run.", show_default=False)] = None,
     checkpoint: Annotated[str, typer.Option("--checkpoint", help="Of the run: last, all, or a number of steps.")] = "last",
     model: Annotated[
-        str, typer.Option("--model", help="Instead of a run: NAME[/TAG], CONFIG.json, local-dir:FOLDER, hf-hub:OWNER/NAME.", show_default=False)
-    ] = "",
-    weights: Annotated[Path | None, typer.Option("--weights", help="The model's weights, .safetensors.", show_default=False)] = None,
+        list[str] | None,
+        typer.Option(
+            "--model", help="Instead of a run: NAME[/TAG], CONFIG.json, local-dir:FOLDER, hf-hub:OWNER/NAME; may be given several times.", show_default=False
+        ),
+    ] = None,
+    weights: Annotated[
+        list[Path] | None, typer.Option("--weights", help="The model's weights, .safetensors; of several models in their order.", show_default=False)
+    ] = None,
     suite: Suite = "nano",
     data: Data = None,
     tasks: Tasks = "",
     offline: Annotated[bool, typer.Option("--offline", help="Without --data: fetch no test sets that the cache lacks.")] = False,
-    out: Annotated[Path | None, typer.Option("--out", help="Where the model's results go; a run's go into its folder.", show_default=False)] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Where a model's results go, of several each into its own folder; a run's go into its folder.", show_default=False),
+    ] = None,
     device: Device = None,
     threads: Threads = None,
     profile: Profile = "",
@@ -57,10 +65,12 @@ def evaluate(
     how: dict[str, Any] = {"device": device, "threads": threads, "workers": options.workers(profile, "evaluate", place, None)}
     if run is None:
         assert out is not None
-        choose.one(None, model, weights)  # a mistake in it is told before test sets are fetched
+        networks = choose.several(model or (), weights or ())
         test_data = test_sets.locate(measured, data, names, offline=offline)
-        _show(measured, evaluation.evaluate_published(model, weights, measured, test_data, out, tasks=names, **how))
-        typer.echo(f"results in {out}")
+        for name, file, found in networks:
+            folder = out if len(networks) == 1 else out / found.folder
+            _show(measured, evaluation.evaluate_published(name, file, measured, test_data, folder, tasks=names, **how))
+            typer.echo(f"results in {folder}")
         return
     finished = runs.read(run)
     recipe, wanted = finished.record.inputs.recipe(), runs.checkpoints(finished, checkpoint)
@@ -77,14 +87,10 @@ def _names(tasks: str) -> tuple[str, ...]:
 
 def _show(suite: "suites.Suite", results: "Results") -> None:
     """Print results; the averages only if every task is there."""
-    from datacomp.board import averages
+    from datacomp.board import evaluated
     from datacomp.cli import tables
 
-    complete = len(results.tasks) == len(suite.tasks)
-    means = averages.aggregates(suite, [results.tasks]) | averages.subset_aggregates(suite, [results.tasks]) if complete else {}
-    tables.show_results(suite, results, means)
-    if not complete:
-        typer.echo(f"{len(results.tasks)} of {len(suite.tasks)} tasks: no average")
+    tables.show_results(suite, evaluated.summary(suite, [results.tasks]))
     if unpinned := sum(not task.pinned for task in suite.tasks):
         typer.echo(f"{unpinned} of {len(suite.tasks)} tasks are not pinned: the results name the bytes that were there, no record says which there must be")
 

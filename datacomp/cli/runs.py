@@ -40,7 +40,7 @@ def list_runs(
 def show(run: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.", parser=places.here, metavar="RUN")]) -> None:
     """Show all that is known of one run: inputs, sources, checkpoints, loss curve, speed, packages, results."""
     from datacomp.artifacts import run_folder
-    from datacomp.board import averages, overview
+    from datacomp.board import evaluated, overview
     from datacomp.cli import run_tables, tables
     from datacomp.declared import suite as suites
 
@@ -51,7 +51,7 @@ def show(run: Annotated[Path, typer.Argument(help="Folder of a run, finished or 
             typer.echo(f"evaluated on another suite {results.suite} than today's, version {results.suite_version}")
         else:
             suite = suites.load(results.suite)
-            tables.show_results(suite, results, averages.aggregates(suite, [results.tasks]))
+            tables.show_results(suite, evaluated.summary(suite, [results.tasks]))
 
 
 def trace(

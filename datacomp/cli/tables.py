@@ -1,6 +1,6 @@
 """Entries and results as tables in the terminal, each value with its standard error."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import typer
 from rich import box
@@ -9,9 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from datacomp.artifacts.entry import Aggregate, Entry
-from datacomp.artifacts.results import Results
 from datacomp.board import averages
 from datacomp.board.calibrate import Calibration
+from datacomp.board.compare import Comparison
+from datacomp.board.evaluated import Score, Summary
 from datacomp.declared import suite as suites
 from datacomp.declared.suite import Suite
 
@@ -36,18 +37,37 @@ def show_entries(entries: Sequence[Entry]) -> None:
     Console().print(table)
 
 
-def show_results(suite: Suite, results: Results, means: Mapping[str, Aggregate]) -> None:
-    """Print the tasks that were evaluated, and averages, which there are none of unless all were."""
+def show_results(suite: Suite, found: Summary) -> None:
+    """Print the tasks that were evaluated, and the means."""
     table = Table(title=f"suite {suite.spec.name} version {suite.spec.version}", title_justify="left", box=box.SIMPLE_HEAD)
     for heading in ("task", "metric", "value", "chance"):
         table.add_column(heading, justify="left" if heading in ("task", "metric") else "right")
-    for task in suite.chosen(tuple(result.task for result in results.tasks)):
-        value = _text(averages.task_aggregate(suite, task.name, [results.tasks])) if task.main_metric else "in the file"
-        table.add_row(task.title, task.main_metric or "outside the average", value, "" if task.chance is None else f"{task.chance:.4f}")
+    told = {task.name: task for task in suite.tasks}
+    for score in found.tasks:
+        task = told[score.name]
+        table.add_row(task.title, task.main_metric or "outside the average", _text(score), "" if task.chance is None else f"{task.chance:.4f}")
     table.add_section()
-    for name, mean in means.items():
-        table.add_row(name, "mean", _text(mean), "")
+    for mean in found.means:
+        table.add_row(mean.name, "mean", _text(mean), "")
     Console().print(table)
+    if not found.means:
+        typer.echo(f"{len(found.tasks)} of {len(suite.tasks)} tasks: no average")
+
+
+def show_comparison(suite: Suite, found: Comparison) -> None:
+    """Print each difference with its interval, in percent."""
+    titles = {task.name: task.title for task in suite.tasks}
+    headings = ("", "A", "B", "B - A", "99 % interval", "verdict")
+    table = plain(*headings, right=headings[1:-1])
+    for place, one in enumerate(found.differences):
+        if one.is_mean and not found.differences[place - 1].is_mean:
+            table.add_section()
+        interval = "?" if one.interval is None else f"{100 * one.interval[0]:+.2f} to {100 * one.interval[1]:+.2f}{' ' if one.has_seeds else '*'}"
+        name = one.name if one.is_mean else titles[one.name]
+        table.add_row(name, f"{100 * one.first:.2f}", f"{100 * one.second:.2f}", f"{100 * one.difference:+.2f}", interval, one.verdict)
+    Console().print(table)
+    if any(one.interval and not one.has_seeds for one in found.differences):
+        typer.echo("* of the test samples alone: how much these differ from seed to seed is not known")
 
 
 def show_calibration(found: Calibration) -> None:
@@ -69,8 +89,10 @@ def plain(*headings: str, right: Sequence[str]) -> Table:
     return table
 
 
-def _text(aggregate: Aggregate) -> str:
-    return f"{aggregate.value:.4f} ± {aggregate.standard_error:.4f}"
+def _text(score: Score) -> str:
+    if score.value is None:
+        return "in the file"
+    return f"{score.value:.4f} ± {'?' if score.standard_error is None else f'{score.standard_error:.4f}'}"
 
 
 def _percent(aggregate: Aggregate) -> str:

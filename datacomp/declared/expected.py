@@ -12,6 +12,7 @@ import pydantic
 
 from datacomp import rooms
 from datacomp.declared import lock
+from datacomp.declared.suite import Suite
 from datacomp.errors import RecordError
 from datacomp.records import Count, Digest, Record
 
@@ -54,6 +55,10 @@ class Expected(Record):
             raise ValueError("the baselines have different averages")
         return self
 
+    def measured_with(self, suite: Suite) -> bool:
+        """Whether the figures are of this very suite, as far as they say."""
+        return (self.suite, self.suite_version) == (suite.spec.name, suite.spec.version) and self.suite_sha256 in ("", suite.digest())
+
     def spread(self, average: str) -> Spread | None:
         """How much single runs differ in an average, None where nobody knows.
 
@@ -63,7 +68,7 @@ class Expected(Record):
         if self.stated_noise:
             stated = self.stated_noise.get(average)
             return None if stated is None else Spread(deviation=stated, freedom=0)
-        several = [scores for found in self.baselines.values() if len(scores := found.scores[average]) > 1]
+        several = [scores for found in self.baselines.values() if len(scores := found.scores.get(average, ())) > 1]
         freedom = sum(len(scores) - 1 for scores in several)
         if not freedom:
             return None

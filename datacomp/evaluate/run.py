@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from datacomp import digest, files, progress
 from datacomp.artifacts import results
-from datacomp.artifacts.results import Network, Results, TaskResult
+from datacomp.artifacts.results import PUBLISHED, RESULTS, Network, Results, TaskResult
 from datacomp.artifacts.run import Checkpoint, Run, weights_path
 from datacomp.declared.scale import Scale
 from datacomp.declared.suite import Family, Suite, Task
@@ -20,9 +20,6 @@ from datacomp.launch.local import Workers
 from datacomp.network import choose
 from datacomp.network.embed import Embedder, Encoder
 from datacomp.records import Record
-
-PUBLISHED = "eval_results.jsonl"
-RESULTS = "results.json"
 
 FAMILIES: dict[Family, Callable[[Model, sets.TestSet], Measured]] = {
     "classification": classification.evaluate,

@@ -1,5 +1,7 @@
 """Choosing the networks behind a pool's scores and features: the shipped references, one of our own runs, or somebody else's weights."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -33,6 +35,12 @@ class Network:
     weights: Path
     sha256: str
     config: Path | None = None  # what says how it is built, where its name does not: a run's record, open_clip's config
+
+    @property
+    def folder(self) -> str:
+        """A folder's name for what is made with it: its own, and eight digits of the weights' digest, since several weights fit one architecture."""
+        plain = re.sub(r"[^A-Za-z0-9._-]+", "-", self.name.removesuffix(".json")).strip("-.")
+        return f"{plain}-{self.sha256[:8]}"
 
     def title(self) -> str:
         """What records and people are told."""
@@ -75,6 +83,20 @@ def one(run: Path | None, model: str, weights: Path | None, prefix: str = "") ->
     if model.endswith(".json"):
         return _other(prefix, "config", Path(model).name, weights, Path(model))
     return _other(prefix, "open_clip", model, weights)
+
+
+def several(models: Sequence[str], weights: Sequence[Path]) -> list[tuple[str, Path | None, Network]]:
+    """Find the networks of models, each with its weights; they are given in the same order for those models that do not bring their own.
+
+    Raises StageError as `one` does, and where there are more or fewer weights than are needed.
+    """
+    needed = [model for model in models if not model.startswith((_LOCAL, _HUB))]
+    single = len(models) == 1 and len(weights) <= 1  # which `one` judges
+    if not single and len(weights) != len(needed):
+        raise StageError(f"{len(needed)} models need weights, {len(weights)} files came", repair="give --weights once for each such --model, in their order")
+    left = iter(weights)
+    pairs = [(model, next(left, None) if single or model in needed else None) for model in models]
+    return [(model, file, one(None, model, file)) for model, file in pairs]
 
 
 def _other(prefix: str, kind: Literal["open_clip", "config"], name: str, weights: Path, config: Path | None = None) -> Network:
