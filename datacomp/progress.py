@@ -1,20 +1,20 @@
 """Showing how far long work is and when it will end, on standard error."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 Item = TypeVar("Item")
 
 
-def show(items: Iterable[Item], *, total: int, unit: str, title: str, start: int = 0, step: int = 1) -> Iterator[Item]:
-    """Pass items on while a bar counts `step` units for each, from `start` to `total`."""
+def show(items: Iterable[Item], *, total: int, unit: str, title: str, start: int = 0, step: int | Callable[[Item], int] = 1) -> Iterator[Item]:
+    """Pass items on while a bar counts `step` units for each, or what it says of each, from `start` to `total`."""
     from tqdm import tqdm
 
     with tqdm(total=total, initial=start, unit=unit, desc=title, mininterval=0.5, dynamic_ncols=True, unit_scale=True) as bar:
         for item in items:
             yield item
-            bar.update(min(step, total - bar.n))
+            bar.update(min(step(item) if callable(step) else step, total - bar.n))
 
 
 def say(text: str) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from datacomp import files, tables, tars, uids
+from datacomp import files, hub, tables, tars, uids
 from datacomp.artifacts import pool as pools
 from datacomp.artifacts import subset as subsets
 from datacomp.errors import BusyError, PoolError, StageError
 from datacomp.filters.apply import apply
-from datacomp.pool import audit, disk, download, hub, images, metadata, reasons, settings
+from datacomp.pool import audit, disk, download, images, metadata, reasons, settings
 from datacomp.pool.metadata import Wanted
 from datacomp.reshard.run import Form, reshard
 

@@ -295,9 +295,3 @@ def test_a_command_that_names_no_network_or_two_is_refused(arguments):
 def test_a_task_that_is_none_is_refused_before_anything_is_read(tmp_path):
     done = datacomp("--run", tmp_path, "--tasks", "nano/shape,mnist")
     assert "suite nano has no task mnist" in str(done.exception)
-
-
-def test_published_sets_that_are_not_given_are_asked_for(tmp_path):
-    (tmp_path / "x.safetensors").touch()
-    done = datacomp("--model", "ViT-B-32", "--weights", tmp_path / "x.safetensors", "--suite", "datacomp", "--out", tmp_path / "out")
-    assert "give their folder as --data" in str(done.exception)

@@ -5,7 +5,7 @@ import shlex
 import shutil
 from pathlib import Path
 
-import huggingface_hub
+import evaluation_sets
 import numpy as np
 import pytest
 import web
@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from datacomp import cli, uids
 from datacomp.artifacts import pool as pools
 from datacomp.declared import asset
+from datacomp.declared import suite as suites
 from datacomp.errors import DatacompError
 from datacomp.pool import disk
 
@@ -77,10 +78,20 @@ def test_the_pool_commands_bring_a_pool(tmp_path, monkeypatch):
     pictures, bare = commands("Getting a pool")
     assert "450.0 GB" in run(f"{pictures} --dry-run", tmp_path)
     with web.hub({"part_0/a.parquet": parquet(0, 20)}, "mlfoundations/datacomp_1b") as server:
-        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", server.address)
-        monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.address + "/{repo_id}/resolve/{revision}/{filename}")
+        web.point_at(server.address, monkeypatch)
         run(bare, tmp_path)
     assert pools.read(tmp_path / "pool").record.samples == 20
+
+
+def test_the_test_sets_command_brings_test_sets(tmp_path, monkeypatch):
+    suite = evaluation_sets.small(suites.load("datacomp"), {"cifar10": evaluation_sets.KINDS["cifar10"]})
+    monkeypatch.setattr(suites, "load", lambda name: suite)
+    published = evaluation_sets.make(tmp_path / "published", suite) / suite.tasks[0].folder
+    held = {path.relative_to(published).as_posix(): path.read_bytes() for path in published.rglob("*") if path.is_file()}
+    with web.hub(held, f"djghosh/{published.name}") as server:
+        web.point_at(server.address, monkeypatch)
+        assert "1 test sets" in run(*commands("Getting the test sets"), tmp_path)
+    assert (tmp_path / "evalsets" / published.name / "test" / "0.tar").is_file()
 
 
 @pytest.mark.slow
@@ -96,10 +107,10 @@ def test_a_list_of_one_s_own_is_trained_on_and_evaluated(small_pool, tmp_path):
 
 def test_every_command_of_the_page_is_run_here():
     ours = [line.strip() for block in BLOCKS for line in block if line.strip().startswith("datacomp")]
-    assert len(ours) == len(FILTERS) + 2 + 2 + 3
+    assert len(ours) == len(FILTERS) + 2 + 2 + 1 + 3
 
 
-@pytest.mark.parametrize("old", ["baselines.py", "download_upstream", "resharder.py", "aggregate_scores"])
+@pytest.mark.parametrize("old", ["baselines.py", "download_upstream", "resharder.py", "aggregate_scores", "download_evalsets.py"])
 def test_an_old_program_s_name_is_answered_with_the_new_command(old):
     with pytest.raises(DatacompError, match=r"is the name of a published program\. Repair: datacomp "):
         CliRunner().invoke(cli.app, [old, "--metadata_dir", "x"], catch_exceptions=False)

@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 import web
 
-from datacomp import rooms, tables, uids
+from datacomp import hub, rooms, tables, uids
 from datacomp.artifacts import pool as pools
 from datacomp.declared import pool as declared
-from datacomp.errors import PoolError
-from datacomp.pool import disk, download, hub, metadata, pin
+from datacomp.errors import AssetError, PoolError, RecordError
+from datacomp.pool import disk, download, metadata, pin
 from datacomp.pool.metadata import Wanted
 
 ROWS = (30, 20, 10)
@@ -46,18 +46,12 @@ def quick(monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
 
 
-def point_at(address, patch):
-    """What HF_ENDPOINT does when the client is imported."""
-    patch.setattr(huggingface_hub.constants, "ENDPOINT", address)
-    patch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")
-
-
 @pytest.fixture
 def small_hub(monkeypatch):
     """A Hub that holds CommonPool small with 60 rows in three tables with features."""
     files = {"README.md": b"hello"} | repository_files() | repository_files(kind=npz, suffix="npz")
     with web.hub(files) as server:
-        point_at(server.address, monkeypatch)
+        web.point_at(server.address, monkeypatch)
         yield server
 
 
@@ -98,7 +92,7 @@ def test_a_partial_pool_is_the_first_rows_and_fetches_no_more_files(small_hub, t
 def test_sub_folders_are_flattened(monkeypatch, tmp_path):
     files = {f"{stem[:1]}/{stem}.parquet": data for stem, data in zip(("aa", "bb", "cc"), repository_files().values(), strict=True)}
     with web.hub(files, "mlfoundations/datacomp_xlarge") as server:
-        point_at(server.address, monkeypatch)
+        web.point_at(server.address, monkeypatch)
         download.download(Wanted(out=tmp_path / "pool", spec=declared.load("commonpool_xlarge")), None)
     assert pools.read(tmp_path / "pool").stems == ("aa", "bb", "cc")
 
@@ -120,7 +114,7 @@ def test_a_stopped_download_goes_on_and_brings_no_file_twice(small_hub, tmp_path
 
 def test_a_file_with_another_digest_than_stated_is_refused(small_hub, tmp_path):
     small_hub.stated["bb.parquet"] = "0" * 64
-    with pytest.raises(PoolError, match=r"bb\.parquet arrived with another digest"):
+    with pytest.raises(AssetError, match=r"bb\.parquet arrived with another digest"):
         download.download(small(tmp_path), None)
     assert not (tmp_path / "pool" / "pool.json").exists()
 
@@ -132,14 +126,14 @@ def test_small_files_are_held_against_git_s_digest(small_hub, tmp_path):
 
 def test_a_repository_that_is_not_shown_says_how_to_log_in(monkeypatch, tmp_path):
     with web.hub({}, "somebody/else") as server:
-        point_at(server.address, monkeypatch)
-        with pytest.raises(PoolError, match=r"the Hub does not show mlfoundations/datacomp_small to you.*hf auth login"):
+        web.point_at(server.address, monkeypatch)
+        with pytest.raises(AssetError, match=r"the Hub does not show mlfoundations/datacomp_small to you.*hf auth login"):
             download.download(small(tmp_path), None)
 
 
 def test_no_network_is_one_line(monkeypatch, tmp_path):
-    point_at("http://127.0.0.1:9", monkeypatch)
-    with pytest.raises(PoolError, match=r"the Hub cannot be reached: .*it goes on where it stopped"):
+    web.point_at("http://127.0.0.1:9", monkeypatch)
+    with pytest.raises(AssetError, match=r"the Hub cannot be reached: .*it goes on where it stopped"):
         download.download(small(tmp_path), None)
     assert not hub.answers()
 
@@ -148,7 +142,7 @@ def test_an_unpinned_pool_stays_at_the_commit_that_was_chosen_first(small_hub, t
     with stopped(3):
         download.download(small(tmp_path), None)
     first, small_hub.commit = small_hub.commit, "f" * 40  # the repository changes meanwhile
-    with pytest.raises(PoolError):  # this Hub knows only its newest commit
+    with pytest.raises(AssetError):  # this Hub knows only its newest commit
         download.download(small(tmp_path), None)
     assert metadata.Plan.read(tmp_path / "pool" / "plan.json").origin.revision == first
 
@@ -203,7 +197,7 @@ def test_a_pinned_record_is_not_pinned_to_something_else(small_hub, rooms_copied
     path = rooms_copied / "tracks" / "pools" / "commonpool_small.toml"
     download.download(small(tmp_path), None)
     path.write_text(path.read_text().replace('"unpinned"', f'"{"e" * 40}"'))
-    with pytest.raises(PoolError, match="pinned to another revision"):
+    with pytest.raises(RecordError, match="pinned to another revision"):
         pin.pin(tmp_path / "pool")
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "datacomp"
-GROUND = {"", "bootstrap", "errors", "rooms", "records", "digest", "draws", "files", "places", "progress", "sorting", "tables", "tar_blocks", "tars", "uids"}
+GROUND = {"", "bootstrap", "errors", "rooms", "records", "digest", "draws", "files", "hub", "places", "progress", "sorting"}
+GROUND |= {"tables", "tar_blocks", "tars", "uids"}
 RINGS = (
     GROUND,
     {"declared"},

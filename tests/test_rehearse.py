@@ -3,7 +3,6 @@
 import json
 
 import pytest
-import test_evaluate
 from typer.testing import CliRunner
 
 from datacomp import cli, places
@@ -20,7 +19,6 @@ from datacomp.train.run import train
 
 ALONE = Hardware(workers=0, threads=1)
 REHEARSED = {"division": "rehearsal", "rehearsed_steps": 4}
-small_suite = test_evaluate.small_suite
 
 
 @pytest.fixture(scope="module")

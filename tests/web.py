@@ -14,6 +14,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+import huggingface_hub
 from PIL import Image
 
 KINDS = {  # path: what the audit calls it
@@ -141,13 +142,17 @@ class _Hub(BaseHTTPRequestHandler):
         self.server.asked.append(f"{self.command} {self.path}")
         path = urlsplit(self.path).path
         repository, commit = self.server.repository, self.server.commit
+        for name in self.server.others:  # several data sets
+            if f"/{name}/" in f"{path}/":
+                repository = name
+        files = self.server.others.get(repository, self.server.files)
         if path in {f"/api/datasets/{repository}", f"/api/datasets/{repository}/revision/{commit}"}:
             self._json({"id": repository, "sha": commit, "private": False, "tags": [], "downloads": 0})
         elif path.startswith(f"/api/datasets/{repository}/tree/{commit}"):
             folder = path.removeprefix(f"/api/datasets/{repository}/tree/{commit}").strip("/")
-            self._json([self._about(name, data) for name, data in self.server.files.items() if name.startswith(folder)])
-        elif (name := path.removeprefix(f"/datasets/{repository}/resolve/{commit}/").removeprefix(f"/{repository}/resolve/main/")) in self.server.files:
-            self._file(self.server.files[name], body=body)  # of a data set's commit, or of a model as it is now
+            self._json([self._about(name, data) for name, data in files.items() if name.startswith(folder)])
+        elif (name := path.removeprefix(f"/datasets/{repository}/resolve/{commit}/").removeprefix(f"/{repository}/resolve/main/")) in files:
+            self._file(files[name], body=body)  # of a data set's commit, or of a model as it is now
         else:
             self._json({"error": "not found"}, 404, X_Error_Code="RepoNotFound" if repository not in path else "RevisionNotFound")
 
@@ -223,13 +228,19 @@ def pictures(failing=3, port=0):
 
 
 @contextlib.contextmanager
-def hub(files, repository="mlfoundations/datacomp_small", *, large=True):
-    """Serve files of one data set or model as the Hub does. `failing` connections break half-way; `stated` overrides a file's digest."""
+def hub(files, repository="mlfoundations/datacomp_small", *, large=True, others=None):
+    """Serve files of one data set or model as the Hub does, and of `others` by name. `failing` connections break; `stated` overrides a file's digest."""
     server = _Server(("127.0.0.1", 0), _Hub)
     server.files, server.repository, server.large, server.commit = files, repository, large, hashlib.sha1(repository.encode()).hexdigest()
-    server.asked, server.failing, server.stated = [], 0, {}
+    server.asked, server.failing, server.stated, server.others = [], 0, {}, others or {}
     with _serving(server):
         yield server
+
+
+def point_at(address, patch):
+    """What HF_ENDPOINT does when the client is imported."""
+    patch.setattr(huggingface_hub.constants, "ENDPOINT", address)
+    patch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")
 
 
 if __name__ == "__main__":

@@ -26,11 +26,11 @@ def decontaminate(
     from datacomp.artifacts import pool as pools
     from datacomp.declared import suite as suites
     from datacomp.pipelines import decontaminate as pipeline
-    from datacomp.pipelines import miniature
+    from datacomp.pipelines import test_sets
     from datacomp.subset.check import check
 
     measured = suites.load(suite)
     listed = check(subset) if subset else None
-    done = pipeline.decontaminate(pools.read(pool), listed, measured, miniature.test_data(measured, data), out, threshold=threshold, workers=workers)
+    done = pipeline.decontaminate(pools.read(pool), listed, measured, test_sets.locate(measured, data), out, threshold=threshold, workers=workers)
     found = f"{len(done.found.copies):,} copies among {done.found.compared_samples:,} pictures"
     typer.echo(f"{found}; {len(done.subset.uids):,} uids in {out}; look at {done.page}")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from datacomp.cli import options
+from datacomp.cli import evalsets, options
 from datacomp.cli.options import Data, Device, Out, Profile, Sets, Suite, Tasks, Threads
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def evaluate(
     suite: Suite = "nano",
     data: Data = None,
     tasks: Tasks = "",
+    offline: Annotated[bool, typer.Option("--offline", help="Without --data: fetch no test sets that the cache lacks.")] = False,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Where a model's results go, of several each into its own folder; a run's go into its folder.", show_default=False),
@@ -50,7 +51,7 @@ def evaluate(
     from datacomp.errors import StageError
     from datacomp.evaluate import run as evaluation
     from datacomp.network import choose
-    from datacomp.pipelines import miniature
+    from datacomp.pipelines import test_sets
 
     is_foreign = bool(model and out and run is None and checkpoint == runs.LAST)
     is_own = run is not None and not (model or weights or out)
@@ -65,7 +66,7 @@ def evaluate(
     if run is None:
         assert out is not None
         networks = choose.several(model or (), weights or ())
-        test_data = miniature.test_data(measured, data)
+        test_data = test_sets.locate(measured, data, names, offline=offline)
         for name, file, found in networks:
             folder = out if len(networks) == 1 else out / found.folder
             _show(measured, evaluation.evaluate_published(name, file, measured, test_data, folder, tasks=names, **how))
@@ -73,7 +74,7 @@ def evaluate(
         return
     finished = runs.read(run)
     recipe, wanted = finished.record.inputs.recipe(), runs.checkpoints(finished, checkpoint)
-    test_data = miniature.test_data(measured, data)
+    test_data = test_sets.locate(measured, data, names, offline=offline)
     for one in wanted:
         if len(wanted) > 1:
             typer.echo(f"after step {one.step:,}, {one.samples_seen:,} samples seen")
@@ -142,3 +143,6 @@ def check(data: Sets, suite: Suite = "nano", tasks: Tasks = "") -> None:
             typer.echo(f"{task.name}: {error}")
     if broken:
         raise StageError(f"{broken} of {len(chosen)} test sets do not hold, as said above", repair="make or download them again")
+
+
+evalsets.add_to(group)

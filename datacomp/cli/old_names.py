@@ -11,7 +11,7 @@ _NOW = {
     "baselines": "datacomp filter NAME --pool DIR --out FILE.npy",
     "resharder": "datacomp reshard --scale SCALE --pool DIR --subset FILE.npy --out DIR",
     "aggregate_scores": "datacomp board build --entries DIR --out DIR",
-    "download_evalsets": "datacomp evaluate --run DIR --suite SUITE",
+    "download_evalsets": "datacomp evalsets download --suite datacomp --data DIR",
 }
 
 

@@ -10,6 +10,8 @@ from datacomp.declared import lock
 from datacomp.errors import LockError
 from datacomp.records import Record
 
+UNPINNED = "unpinned"
+
 
 class HubSource(Record):
     """A pool whose metadata lies on the Hugging Face Hub and whose pictures lie on the web."""

@@ -16,15 +16,15 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from datacomp import digest, files, tars
-from datacomp.declared.suite import PublishedData, Task
+from datacomp.declared.suite import Family, PublishedData, Task
 from datacomp.errors import StageError, TarError
 from datacomp.records import Digest, Line, Record
 
 MANIFEST = "manifest.json"  # ours, written last
 CLASSES, TEMPLATES, EXAMPLES = "classnames.txt", "zeroshot_classification_templates.txt", "examples.jsonl"
-_COUNT = "test/nshards.txt"
+COUNT = "test/nshards.txt"
 _MAX_SHARDS = 100_000
-_SHARD_SAMPLES = 1000
+SHARD_SAMPLES = 1000
 _MAX_ROW_BYTES = 1 << 12
 _MAX_DIGITS = 9  # of a label
 _PROMPTS = {"retrieval": (), "winogavil": (EXAMPLES,)}  # the texts beside the tars; for all other families those of a classifier
@@ -39,6 +39,7 @@ class Manifest(Record):
 
     content_sha256: Digest
     files: dict[Line, Digest]
+    revision: Line = ""  # of the Hub's repository that it was brought from
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +78,16 @@ def write(
     note(CLASSES, "\n".join(class_names) + "\n")
     note(TEMPLATES, "\n".join(templates) + "\n")
     everything = list(samples)
-    starts = range(0, len(everything), _SHARD_SAMPLES)
+    starts = range(0, len(everything), SHARD_SAMPLES)
     for number, start in enumerate(starts):
         name = f"test/{number}.tar"
         with files.whole(folder / name) as temporary, tars.TarWriter(temporary) as writer:
-            for row, (pixels, label) in enumerate(everything[start : start + _SHARD_SAMPLES], start=start):
+            for row, (pixels, label) in enumerate(everything[start : start + SHARD_SAMPLES], start=start):
                 content.update(pixels.tobytes() + str(label).encode())
                 writer.add(f"s{row:07d}.cls", str(label).encode())
                 writer.add(f"s{row:07d}.jpg", encode(pixels))
         written[name] = folder / name
-    note(_COUNT, f"{len(starts)}\n")
+    note(COUNT, f"{len(starts)}\n")
     Manifest(content_sha256=content.hexdigest(), files={name: digest.of_file(path) for name, path in written.items()}).write(folder / MANIFEST)
     return read_folder(folder)
 
@@ -114,14 +115,24 @@ def _test_set(folder: Path, manifest: Manifest) -> TestSet:
     return TestSet(folder, _lines(folder / CLASSES), _lines(folder / TEMPLATES), manifest.content_sha256)
 
 
-def read(data: Path, task: Task) -> TestSet:
+def file_names(family: Family, shards: int) -> list[str]:
+    """The files of a published set with so many tars."""
+    return [*_PROMPTS.get(family, (CLASSES, TEMPLATES)), COUNT, *(f"test/{number}.tar" for number in range(shards))]
+
+
+def is_there(data: Path, task: Task) -> bool:
+    """Whether a task's set has all its files; they are not opened."""
+    folder = data / task.folder
+    return (folder / COUNT).is_file() and all((folder / name).is_file() for name in file_names(task.family, _shards(folder)))
+
+
+def read(data: Path, task: Task, *, revision: str = "") -> TestSet:
     """Open a task's test set, and refuse one that is not what the suite was defined on.
 
-    A published set that has no manifest gets one: from then on, changed files are named.
+    A published set that has no manifest gets one, which names the revision if it is known: from then on, changed files are named.
     """
     folder = data / task.folder
-    prompts = _PROMPTS.get(task.family, (CLASSES, TEMPLATES))
-    test_set = _published(folder, prompts, task.data) if isinstance(task.data, PublishedData) else read_folder(folder)
+    test_set = _published(folder, task.family, task.data, revision) if isinstance(task.data, PublishedData) else read_folder(folder)
     if task.pinned and test_set.content_sha256 != task.data.content_sha256:
         raise StageError(
             f"test set {task.folder} has content {test_set.content_sha256[:12]}…, task {task.name} is defined on {task.data.content_sha256[:12]}…",
@@ -132,11 +143,15 @@ def read(data: Path, task: Task) -> TestSet:
     return test_set
 
 
-def _published(folder: Path, prompts: tuple[str, ...], data: PublishedData) -> TestSet:
+def _published(folder: Path, family: Family, data: PublishedData, revision: str) -> TestSet:
     """Open a published set, whose files must all be there; write its manifest if there is none, unless its folder may only be read."""
     if not folder.is_dir():
-        raise StageError(f"there is no test set at {folder}", allowed="a folder in the published layout", repair=f"download it from {data.address}")
-    names = [*prompts, _COUNT, *(f"test/{number}.tar" for number in range(_shards(folder)))]
+        raise StageError(
+            f"there is no test set at {folder}",
+            allowed="a folder in the published layout",
+            repair=f"bring it with datacomp evalsets download, or from {data.address}",
+        )
+    names = file_names(family, _shards(folder))
     if missing := [name for name in names if not (folder / name).is_file()]:
         raise StageError(f"test set {folder.name} lacks {missing[0]}", repair=AGAIN)
     path = folder / MANIFEST
@@ -146,7 +161,7 @@ def _published(folder: Path, prompts: tuple[str, ...], data: PublishedData) -> T
             raise StageError(f"{path} is not the manifest of the files beside it", repair=f"remove it if {folder} is as it was downloaded; it is made again")
         return _opened(folder, manifest)
     found = {name: digest.of_file(folder / name) for name in names}
-    manifest = Manifest(content_sha256=digest.of_content(found), files=found)
+    manifest = Manifest.model_validate({"content_sha256": digest.of_content(found), "files": found} | ({"revision": revision} if revision else {}))
     if os.access(folder, os.W_OK):
         manifest.write(path)
     return _test_set(folder, manifest)
@@ -154,10 +169,10 @@ def _published(folder: Path, prompts: tuple[str, ...], data: PublishedData) -> T
 
 def _shards(folder: Path) -> int:
     """How many tars a set says that it has."""
-    path = folder / _COUNT
+    path = folder / COUNT
     said = path.read_bytes()[:20].decode(errors="replace").strip() if path.is_file() else "nothing"
     if not (said.isascii() and said.isdigit() and 1 <= int(said) <= _MAX_SHARDS):
-        raise StageError(f"test set {folder.name}: {_COUNT} says {said!r}", allowed="the number of tars, test/0.tar and so on", repair=AGAIN)
+        raise StageError(f"test set {folder.name}: {COUNT} says {said!r}", allowed="the number of tars, test/0.tar and so on", repair=AGAIN)
     return int(said)
 
 

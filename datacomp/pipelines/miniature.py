@@ -17,7 +17,6 @@ from datacomp.artifacts.pool import Pool
 from datacomp.artifacts.subset import Subset
 from datacomp.declared import pool as pools
 from datacomp.declared import scale as scales
-from datacomp.declared.asset import cache_folder
 from datacomp.declared.suite import GeneratedData, Suite, Task
 from datacomp.errors import PoolError, StageError
 from datacomp.evaluate import sets
@@ -66,11 +65,6 @@ def make_test_set(task: Task, data: Path) -> sets.TestSet:
             yield draw.picture(scene, origin.seed), label
 
     return sets.write(data / task.folder, classes, templates, drawn(), synthetic.encode)
-
-
-def test_data(suite: Suite, data: Path | None) -> Path:
-    """The folder of a suite's test sets: the one given, else the cache, filled on first use."""
-    return data if data is not None else make_test_sets(suite, cache_folder() / "evalsets" / f"{suite.spec.name}-{suite.digest()[:12]}")
 
 
 def oracle(pool: Pool, out: Path) -> Subset:

@@ -19,7 +19,7 @@ from datacomp.evaluate import sets
 from datacomp.evaluate.run import evaluate
 from datacomp.launch import ranks
 from datacomp.network import load
-from datacomp.pipelines import miniature
+from datacomp.pipelines import test_sets
 from datacomp.train import budget, checkpoint
 from datacomp.train.hardware import Hardware
 from datacomp.train.run import Keeping, Rehearsal, train
@@ -67,7 +67,7 @@ def rehearse(
     hardware, keeping = hardware or Hardware(), (keeping or Keeping())._replace(wandb="")
     recipe = scales.changed(scale, changes or {})
     course = budget.course(recipe.budget, steps)
-    test_data = miniature.test_data(suite, data)
+    test_data = test_sets.locate(suite, data)
     for task in suite.tasks:
         sets.read(test_data, task)
     folder = out.with_name(f"{out.name}-{REHEARSAL}")

@@ -20,7 +20,7 @@ from datacomp.launch import slurm
 from datacomp.launch.profile import Place
 from datacomp.launch.slurm import Step
 from datacomp.launch.submission import Submission
-from datacomp.pipelines import miniature
+from datacomp.pipelines import test_sets
 from datacomp.reshard.run import Form, reshard
 from datacomp.subset.check import check
 from datacomp.train import budget
@@ -61,7 +61,7 @@ class Chain:
     def evaluate(self, seed: int) -> results.Results:
         """Evaluate the run of one seed."""
         finished = runs.read(run_folder.of_seed(self.out, seed))
-        return evaluate(finished, self.scale, self.suite, miniature.test_data(self.suite, self.data), threads=self.threads)
+        return evaluate(finished, self.scale, self.suite, test_sets.locate(self.suite, self.data), threads=self.threads)
 
     def enter(self) -> Entry:
         """Write the entry of all seeds; one that does not hold does not stay."""

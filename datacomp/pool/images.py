@@ -12,9 +12,9 @@ from pathlib import Path
 
 import polars as pl
 
-from datacomp import files, progress
+from datacomp import files, hub, progress
 from datacomp.errors import PoolError, StageError
-from datacomp.pool import disk, harvest, hub, reasons
+from datacomp.pool import disk, harvest, reasons
 from datacomp.pool.ledger import Ledger, Piece
 from datacomp.pool.metadata import WORK
 from datacomp.pool.settings import arguments

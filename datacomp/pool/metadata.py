@@ -4,18 +4,17 @@ import hashlib
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
 
-from datacomp import digest, files, progress, tables, uids
+from datacomp import digest, files, hub, progress, tables, uids
 from datacomp.artifacts import pool as pools
 from datacomp.artifacts.pool import HubOrigin, PoolFile
-from datacomp.declared.pool import HubSource, PoolSpec
+from datacomp.declared.pool import UNPINNED, HubSource, PoolSpec
 from datacomp.errors import PoolError, RecordError
-from datacomp.pool import hub
 from datacomp.records import Count, Digest, Line, Record
 
 CONTENTS = "metadata.json"
@@ -139,8 +138,12 @@ def _plan(wanted: Wanted, before: Plan | None) -> Plan:
     source = wanted.spec.origin
     if not isinstance(source, HubSource):
         raise PoolError(f"pool {wanted.spec.name} is generated", repair=f"datacomp pool make {wanted.spec.name} --out {wanted.out}")
-    chosen = before.origin if before and before.origin and source.revision in {hub.UNPINNED, before.origin.revision} else None
-    revision, pinned = (chosen.revision, chosen.pinned) if chosen else (hub.commit(source), source.revision != hub.UNPINNED)
+    chosen = before.origin if before and before.origin and source.revision in {UNPINNED, before.origin.revision} else None
+    if chosen:
+        revision, pinned = chosen.revision, chosen.pinned
+    else:
+        revision = hub.commit(hub.Source(source.repository, source.revision.replace(UNPINNED, "")))
+        pinned = source.revision != UNPINNED
     origin = HubOrigin(repository=source.repository, folder=source.folder, revision=revision, pinned=pinned)
     return Plan(name=wanted.name, samples=wanted.samples, origin=origin, metadata_sha256=None)
 
@@ -161,20 +164,24 @@ def own_columns(wanted: Wanted) -> list[str]:
 def _supply(wanted: Wanted, plan: Plan) -> Supply:
     if plan.origin is None:
         return _Own(wanted.folder or wanted.out)
-    source = HubSource(kind="hub", repository=plan.origin.repository, folder=plan.origin.folder, revision=plan.origin.revision)
-    return _Hub(source, wanted.out / WORK / _FROM_HUB)
+    return _Hub(plan.origin, wanted.out / WORK / _FROM_HUB)
 
 
 class _Hub:
-    def __init__(self, source: HubSource, work: Path) -> None:
-        self._source, self._work = source, work
+    def __init__(self, origin: HubOrigin, work: Path) -> None:
+        self._source, self._folder, self._work = hub.Source(origin.repository, origin.revision), origin.folder, work
 
     def names(self, suffix: str) -> list[str]:
-        self._files = hub.listing(self._source, self._source.revision, suffix)
-        return list(self._files)
+        """Sorted by the plain name under which files will lie: sub-folders are flattened."""
+        there = hub.listing(self._source, self._folder)
+        wanted = [path for path in there if path.endswith(suffix)]
+        self._files = {PurePosixPath(path).name: there[path] for path in wanted}
+        if len(self._files) < len(wanted):
+            raise PoolError(f"{self._source.repository} holds two files of one name in two folders", repair="write to the keepers of that repository")
+        return sorted(self._files)
 
     def bring(self, names: list[str], folder: Path) -> None:
-        hub.fetch(self._source, self._source.revision, {name: self._files[name] for name in names}, folder, self._work)
+        hub.fetch(self._source, {name: self._files[name] for name in names}, folder, self._work, title="metadata")
 
 
 class _Own:
