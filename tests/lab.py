@@ -54,7 +54,7 @@ def until(happened, what):
 
 
 def ranks(job):
-    """The processes of a job by rank."""
+    """The processes of a job of this cluster by rank."""
     found = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -62,7 +62,8 @@ def ranks(job):
             command = (process / "cmdline").read_text().replace("\0", " ")
         except OSError:
             continue
-        if said.get("SLURM_JOB_ID") == job and "SLURM_PROCID" in said and "submitit.core._submit" in command and "srun" not in command:
+        is_ours = said.get("SLURM_CONF") == os.environ["SLURM_CONF"]
+        if is_ours and said.get("SLURM_JOB_ID") == job and "SLURM_PROCID" in said and "submitit.core._submit" in command and "srun" not in command:
             found[int(said["SLURM_PROCID"])] = int(process.name)
     return found
 

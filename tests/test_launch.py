@@ -106,6 +106,14 @@ def test_the_scripts_of_a_chain_are_these(name, scale, site, tmp_path, request):
     assert found == golden.read_text()
 
 
+def test_an_array_is_shown_with_its_tasks_and_their_limit(site):
+    site('[profiles.gpus]\nwhere = "slurm"\narray_tasks = 100\narray_parallel = 7\n')
+    text = slurm.array_script(profile.choose("gpus"), "filter")
+    assert "#SBATCH --array=0-99%7" in text
+    assert "%A_%a" in text
+    assert "scontrol requeue" not in text, "whoever waits for it submits what failed again"
+
+
 def test_a_step_that_is_done_gets_no_script_and_is_not_waited_for(site, tmp_path):
     site(f"[profiles.gpus]\n{PROFILES['gpus']}")
     (tmp_path / "out" / "shards").mkdir(parents=True)
@@ -237,6 +245,7 @@ def test_a_refusal_of_slurm_names_the_line_to_change(said, words, tmp_path, monk
         (State("PENDING", "SomethingNew"), "Slurm says SomethingNew"),
         (State("RUNNING", nodes="n[1-2]"), "on n[1-2]"),
         (State("TIMEOUT"), "its time was over"),
+        (State("PREEMPTED"), "gave way to a more urgent job"),
         (State("OUT_OF_MEMORY"), "it needed more memory than mem_gb in datacomp.toml gives"),
         (State("COMPLETED"), ""),
         (State("STRANGE"), "Slurm says STRANGE"),

@@ -67,8 +67,9 @@ def datacomp(*arguments, code=0):
 
 @pytest.fixture(scope="module")
 def thirty_steps(tiny_scale):
-    budget = scales.Budget(steps=30, global_batch_samples=32, samples_seen=960, checkpoints=3)
-    return tiny_scale.model_copy(update={"budget": budget})
+    """The first steps of scale nano, on shards of the tiny scale."""
+    budget = scales.Budget(steps=30, global_batch_samples=128, samples_seen=3840, checkpoints=3)
+    return scales.load("nano").model_copy(update={"budget": budget, "sampling": tiny_scale.sampling})
 
 
 FOUR = {"train": {"nodes": 2, "tasks_per_node": 2}}

@@ -66,6 +66,7 @@ def download(
     _tell(wanted, None if metadata_only else work)
     if dry_run:
         downloading.check(wanted, None if metadata_only else work, ignore_disk=ignore_disk)
+        common.show_array(profile, "download")
         typer.echo("nothing was done: --dry-run")
         return
     workers = 1 if metadata_only else common.workers(profile, "download", out, 1)

@@ -78,6 +78,7 @@ def filter_pool(
     chosen = name or published_name
     options = {key: value for key, value in given.items() if value is not None}
     if dry_run:
+        common.show_array(profile, "filter")
         plan = applying.plan(chosen, options, pools.read(pool))
         typer.echo(f"{plan.tree} over {plan.rows:,} rows in {len(plan.pool.stems):,} files; it would write {out} and its record")
         return

@@ -61,6 +61,15 @@ def workers(profile: str, what: str, out: Path, processes: int | None) -> "Worke
     return slurm.Array(chosen, what, out, command())
 
 
+def show_array(profile: str, what: str) -> None:
+    """Part of a dry run: where it would run, and the script of its array of jobs if there is to be one."""
+    chosen = place(profile)
+    if chosen.is_slurm:
+        from datacomp.launch import slurm
+
+        typer.echo(slurm.array_script(chosen, what))
+
+
 def command() -> str:
     """The command as it was called."""
     return shlex.join(["datacomp", *sys.argv[1:]])

@@ -48,6 +48,7 @@ def score(
     network = choose.one(run, model, weights, embeddings)
     by = f"{network.title()} ({network.sha256[:12]})"
     if dry_run:
+        options.show_array(profile, "score")
         planned = scoring.plan(pools.read(pool), network, out, scoring.Settings(device, batch, workers))
         typer.echo(f"{planned.tars:,} tars, {planned.done:,} of them done, by {by}; it would write {out}")
         return

@@ -44,30 +44,30 @@ class Step(NamedTuple):
         return f"{self.kind} seed {self.arguments['seed']}" if "seed" in self.arguments else self.kind
 
 
-def script(place: Place, kind: Kind, what: str, folder: Path, code: Path, *, after: Sequence[str] = (), tasks: int = 0) -> str:
-    """The text that sbatch gets; `tasks` of an array."""
+def scripts(place: Place, steps: Sequence[Step]) -> list[tuple[Step, str]]:
+    """The script of each step that is not done; where a job's number will stand, its step's name stands."""
+    found = []
+    for step in steps:
+        if not step.is_done:
+            after = [steps[before].what.replace(" ", "-") for before in step.after if not steps[before].is_done]
+            found.append((step, _script(place, step.kind, step.what, after=after)))
+    return found
+
+
+def array_script(place: Place, what: str) -> str:
+    """The script of an array, with as many tasks as the profile cuts work into at most."""
+    return _script(place, "array", what, tasks=place.profile.array_tasks)
+
+
+def _script(place: Place, kind: Kind, what: str, *, after: Sequence[str] = (), tasks: int = 0) -> str:
     from submitit.slurm import slurm
 
+    folder, code = place.jobs.resolve() / "NEW", place.jobs.resolve() / "code" / "DIGEST"
     command = f"{_python(place)} -u -m submitit.core._submit {shlex.quote(str(folder))}"
     text: str = slurm._make_sbatch_string(  # noqa: SLF001 - the only way to see a script that is not submitted
         command=command, folder=folder, map_count=tasks or None, **_parameters(place, kind, what, folder, code, after)
     )
     return text
-
-
-def scripts(place: Place, steps: Sequence[Step]) -> list[tuple[Step, str]]:
-    """The script of each step that is not done; where a job's number will stand, its step's name stands."""
-    folder, code = place.jobs.resolve() / "NEW", place.jobs.resolve() / "code" / "DIGEST"
-    return [
-        (
-            step,
-            script(
-                place, step.kind, step.what, folder, code, after=[steps[before].what.replace(" ", "-") for before in step.after if not steps[before].is_done]
-            ),
-        )
-        for step in steps
-        if not step.is_done
-    ]
 
 
 def when(text: str) -> str:
@@ -139,6 +139,9 @@ def submit_chain(place: Place, what: str, steps: Sequence[Step], out: Path, comm
     Raises StageError where jobs for the same `out` are still there, and where Slurm refuses one: the others are cancelled then.
     """
     _check(place, out)
+    made = Submission(what=what, profile=place.name, out=str(out.resolve()), command=command, jobs=())
+    if all(step.is_done for step in steps):
+        return made
     folder, code = submission.folder(place.jobs, what), snapshot.take(place.jobs / "code")
     ids: dict[int, str] = {}
     jobs = []
@@ -153,7 +156,7 @@ def submit_chain(place: Place, what: str, steps: Sequence[Step], out: Path, comm
     except BaseException:
         queue.cancel(ids.values())
         raise
-    made = Submission(what=what, profile=place.name, out=str(out.resolve()), command=command, jobs=tuple(jobs))
+    made = made.model_copy(update={"jobs": tuple(jobs)})
     made.write(folder / submission.RECORD)
     return made
 

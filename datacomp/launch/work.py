@@ -31,7 +31,8 @@ class Work:
         """Called in the job; beside its log it leaves why it refused, or that it was stopped and is to go on."""
         stopping.listen()
         folder, job = Path(os.environ["SUBMITIT_FOLDER"]), _own_id(os.environ)
-        refusal(folder, job).unlink(missing_ok=True)  # of an earlier start
+        if os.environ.get("SLURM_PROCID", "0") == "0":
+            refusal(folder, job).unlink(missing_ok=True)  # of an earlier start
         files.patience_s = _PATIENCE_S
         os.environ.update(_rendezvous(os.environ))
         try:
