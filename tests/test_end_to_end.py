@@ -103,7 +103,7 @@ def test_a_finished_chain_is_not_run_again(smoke, data):
 
 def test_a_dry_run_says_what_is_done_and_what_is_not(smoke, data, tmp_path):
     finished = datacomp(*chain(smoke, smoke / "undisturbed", data), "--dry-run").stdout
-    assert [line.split()[0] for line in finished.splitlines()] == ["done"] * 4
+    assert [line.split()[0] for line in finished.splitlines()] == ["runs", *["done"] * 4]
     planned = datacomp(*chain(smoke, tmp_path / "out", data), "--dry-run").stdout
     assert "to do  train with seed 0: 50 steps of 128, 6,400 samples seen" in planned
     assert "done" not in planned

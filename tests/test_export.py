@@ -20,7 +20,6 @@ from datacomp.artifacts import run as runs
 from datacomp.board import verify
 from datacomp.cli import app
 from datacomp.declared import scale as scales
-from datacomp.declared import suite as suites
 from datacomp.declared.scale import VisionTransformer
 from datacomp.errors import DatacompError, EntryError, StageError
 from datacomp.evaluate.run import evaluate
@@ -196,7 +195,7 @@ def test_an_unfinished_run_is_not_exported(tiny_run, run_copy, tmp_path):
 
 
 @pytest.fixture
-def stages(run_copy, tiny_scale, small_shards, make_entry, tmp_path, stopped):
+def stages(run_copy, tiny_scale, small_shards, make_entry, tmp_path, stopped, small_suite):
     """Everything that reads a checkpoint, by name; each first hands the folder of its run to a function."""
 
     def go_on(change):
@@ -207,7 +206,7 @@ def stages(run_copy, tiny_scale, small_shards, make_entry, tmp_path, stopped):
 
     def measure(change):
         change(run_copy.path)
-        evaluate(runs.read(run_copy.path), tiny_scale, suites.Suite(spec=suites.load("nano").spec, tasks=()), tmp_path)
+        evaluate(runs.read(run_copy.path), tiny_scale, *small_suite)
 
     def hand_out(change):
         change(run_copy.path)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from datacomp import places
 from datacomp.cli import evalsets, options
 from datacomp.cli.options import Data, Device, Out, Profile, Sets, Suite, Tasks, Threads
 
@@ -22,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    run: Annotated[Path | None, typer.Option("--run", help="Folder of a finished run.", show_default=False)] = None,
+    run: Annotated[Path | None, typer.Option("--run", help="Folder of a finished run.", parser=places.here, metavar="FOLDER", show_default=False)] = None,
     checkpoint: Annotated[str, typer.Option("--checkpoint", help="Of the run: last, all, or a number of steps.")] = "last",
     model: Annotated[
         list[str] | None,
