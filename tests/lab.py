@@ -20,7 +20,7 @@ def started():
     port = 17_000 + 32 * (os.getpid() % 90)  # of 32, for each process that tests
     environment = os.environ | {"LAB_NS": "1", "LAB_PORT": str(port)}
     try:
-        done = subprocess.run(["bash", SCRIPT, "start", folder, "2", "4", "0"], env=environment, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(["bash", SCRIPT, "start", folder, "2", "4", "4"], env=environment, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         yield folder
     finally:
