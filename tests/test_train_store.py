@@ -147,20 +147,30 @@ def test_several_processes_train_into_a_store(start, out, whole):
 @pytest.mark.slow
 def test_a_run_in_a_store_that_is_killed_again_and_again_gives_the_same_bytes(command, out, tmp_path):
     draw, kills = random.Random(0), 0
-    with forking.Forks(tmp_path / "said") as forks:
-        for _ in range(20):
-            process = forks.start([*command, "--out", out])
-            time.sleep(3 * draw.random())
+
+    def run(place, seconds=None):
+        """Start the command, and kill it after so many seconds unless it has ended."""
+        process = forks.start([*command, "--out", place])
+        if seconds is not None:
+            time.sleep(seconds)
             os.killpg(process.pid, signal.SIGKILL)
-            said, _ = process.communicate()
-            assert process.returncode in {0, -signal.SIGKILL}, said
-            kills += process.returncode != 0
-        for place in (out, tmp_path / "run"):
-            process = forks.start([*command, "--out", place])
-            said, _ = process.communicate()
-            assert process.returncode == 0, said
-    assert kills >= 5
-    assert stored(out) == content(tmp_path / "run")
+        said, _ = process.communicate()
+        assert process.returncode in {0, -signal.SIGKILL}, said
+        return process.returncode == 0
+
+    with forking.Forks(tmp_path / "said") as forks:
+        began = time.monotonic()
+        assert run(tmp_path / "run")
+        whole_s = time.monotonic() - began
+        expected = content(tmp_path / "run")
+        while kills < 12:
+            if run(out, whole_s * draw.random()):
+                assert stored(out) == expected
+                out.fs.rm(out.path, recursive=True)
+            else:
+                kills += 1
+        assert run(out)
+    assert stored(out) == expected
 
 
 def test_only_a_run_s_own_files_are_brought_here(out, client):

@@ -29,7 +29,7 @@ from datacomp.evaluate.run import evaluate
 from datacomp.filters.apply import apply
 from datacomp.network import choose
 from datacomp.network.embed import Embedder
-from datacomp.pipelines import miniature
+from datacomp.pipelines import test_sets
 from datacomp.pool.build import build
 from datacomp.reshard.run import Form, reshard
 from datacomp.train.run import train
@@ -160,7 +160,7 @@ def judge_runs(chain: Chain, runs: dict[str, Run], pictures: int) -> str:
 def evaluate_suite(chain: Chain, run: Run) -> str:
     """Suite nano, to which emoji are foreign: it shows that the stage runs, and no more."""
     suite = suites.load("nano")
-    results = evaluate(run, chain.scale, suite, miniature.test_data(suite, None))
+    results = evaluate(run, chain.scale, suite, test_sets.locate(suite, None))
     chance = sum(task.chance for task in suite.tasks) / len(suite.tasks)
     average = averages.aggregates(suite, [results.tasks])[averages.AVERAGE].value
     return f"Suite nano, of the run on the own scorer's list: {percent(average)} (chance {percent(chance)})\n"
