@@ -268,6 +268,11 @@ def stopped(monkeypatch):
     return stop
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]):
+    """What is marked to take minutes comes first, so that no process is left alone with it at the end."""
+    items.sort(key=lambda item: -max((mark.kwargs.get("minutes", 0) for mark in item.iter_markers("slow")), default=0))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
     """Where DATACOMP_NO_SKIP is set, a skipped test is a failed one: what cannot run there was not tested."""

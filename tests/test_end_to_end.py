@@ -165,7 +165,7 @@ def test_a_killed_pool_goes_on_to_the_same_bytes(smoke, tmp_path, moment):
     assert content(tmp_path / "pool") == content(smoke / "pool")
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=10)
 def test_at_nano_no_filter_clip_score_and_oracle_are_told_apart(data, tmp_path):
     """Three seeds each: every gap is larger than two standard errors of the paired difference, and no filter is above chance."""
     datacomp("pool", "make", "nano", "--out", tmp_path / "pool")

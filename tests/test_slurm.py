@@ -138,6 +138,7 @@ def lose_power(job, cluster):
     lab.power(cluster, "on", "n2")
 
 
+@pytest.mark.slow(minutes=3)
 def test_a_training_that_is_disturbed_in_every_way_ends_with_the_same_weights(site, cluster, undisturbed, thirty_steps, small_shards, tmp_path):
     place, out = site(**FOUR), tmp_path / "run"
     job = submitted(place, thirty_steps, small_shards, out, step_s=0.4)
