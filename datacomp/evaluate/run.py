@@ -191,7 +191,7 @@ class _Share(NamedTuple):
 
 def _cut(share: _Share, workers: Workers) -> list[_Share]:
     """All of it here, or a part for each of those who measure elsewhere."""
-    count = 1 if isinstance(workers, int | None) else min(workers.most_tasks, len(share.tasks))
+    count = min(local.most_tasks(workers), len(share.tasks))
     return [share._replace(tasks=share.tasks[number::count]) for number in range(count)]
 
 

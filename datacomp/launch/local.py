@@ -48,6 +48,16 @@ def here(workers: Workers) -> int | None:
     return workers if isinstance(workers, int) else None
 
 
+def is_here(workers: Workers) -> bool:
+    """Whether processes of this machine do the work."""
+    return isinstance(workers, int | None)
+
+
+def most_tasks(workers: Workers) -> int:
+    """Into how many parts work is cut at most: one where it is done here."""
+    return 1 if isinstance(workers, int | None) else workers.most_tasks
+
+
 def run_all(function: Callable[[Task], Answer], tasks: Sequence[Task], *, workers: Workers = None, threads: bool = False) -> Iterator[Answer]:
     """Yield function(task) for each task, in order; the first failure ends it.
 

@@ -112,24 +112,25 @@ def download(wanted: Wanted, work: Work | None, *, ignore_disk: bool = False, wo
         return PoolRecord.read(record)
     record.unlink(missing_ok=True)
     parts = [(work.part, work.parts)]
-    if not isinstance(workers, int | None):
+    if not local.is_here(workers):
         if work.parts > 1:
             raise PoolError(
                 f"part {work.part} of {work.parts} was asked for, and a profile that cuts the work itself", repair="leave out --part, or add --profile here"
             )
-        parts = [(number, workers.most_tasks) for number in range(1, workers.most_tasks + 1)]
+        count = local.most_tasks(workers)
+        parts = [(number, count) for number in range(1, count + 1)]
     tasks = [
         images.Part(
             pool=wanted.out.resolve(),
             command=work.command or isolated.command(),
             part=part,
-            parts=count,
+            parts=whole,
             processes=work.processes or min(16, local.cores()),
             threads=work.threads,
             passes=work.passes,
             stall_s=work.stall_s,
         )
-        for part, count in parts
+        for part, whole in parts
     ]
     list(local.run_all(images.fetch, tasks, workers=workers))
     if work.parts > 1:

@@ -85,8 +85,7 @@ def make(pool: Pool, subset: Subset, out: Path, asked: Asked, workers: Workers) 
     with files.scratch(out) as scratch:
         seed = asked.uids_sha256 if asked.form["shuffled"] else ""
         tasks = [match.Task(path, number, subset.path, tombstones, seed, scratch) for number, path in enumerate(paths)]
-        is_here = isinstance(workers, int | None)
-        matching = local.run_all(match.match, tasks, workers=1 if is_here and len(tasks) <= _PROCESS_TARS else workers)
+        matching = local.run_all(match.match, tasks, workers=1 if local.is_here(workers) and len(tasks) <= _PROCESS_TARS else workers)
         matched = list(progress.show(matching, total=len(tasks), unit=" tars", title="index pool"))
         of_uids, of_plan, of_corrupt = ([run(scratch, task.number) for task in tasks] for run in (match.uids_run, match.planned_run, match.corrupt_run))
         with (scratch / "lost").open("wb") as lost:

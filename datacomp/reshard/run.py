@@ -121,7 +121,7 @@ def _check_missing(missing: dict[str, int], asked: int, allow_missing: float, br
 
 
 def _write(pool: Pool, out: Path, work: Path, found: plan.Found, form: Form, workers: Workers) -> list[Shard]:
-    is_here = isinstance(workers, int | None) or form.virtual
+    is_here = local.is_here(workers) or form.virtual
     cores = local.here(workers) or local.cores()
     starts = range(0, found.samples, form.shard_samples)
     threads = -(-cores // min(cores, len(starts)))  # of each shard

@@ -49,7 +49,7 @@ def score(pool: Pool, network: Network, out: Path, settings: Settings) -> Scores
             _check_same(out, scores.read(out).record.inputs, inputs)
             return scores.read(out)
         _claim(out, Asked(inputs=inputs, tars_sha256=digest.of_content(PoolTars.now(pool.path / "shards").tars)))
-        workers = 1 if _is_gpu(tasks[0].device) and _is_here(settings) else settings.workers
+        workers = 1 if _is_gpu(tasks[0].device) and local.is_here(settings.workers) else settings.workers
         done = list(progress.show(local.run_all(tar.score, tasks, workers=workers), total=len(tasks), unit=" tars", title="score"))
         _record(pool, inputs, tasks, done).write(out / scores.RECORD)
     return scores.read(out)
@@ -75,14 +75,10 @@ def _tasks(pool: Pool, network: Network, out: Path, settings: Settings) -> list[
     if not _PREFIX.fullmatch(network.prefix):
         raise StageError(f"{network.prefix!r} is no prefix of embeddings", allowed="lower-case letters and digits, as in l14")
     device = local.device(settings.device)
-    if _is_gpu(device) and _is_here(settings) and not torch.cuda.is_available():
+    if _is_gpu(device) and local.is_here(settings.workers) and not torch.cuda.is_available():
         raise StageError(f"--device {device} came, and torch finds no GPU here", allowed="cpu", repair="leave out --device")
     threads = (local.here(settings.workers) or 0) if _is_gpu(device) else 1
     return [Task(path, out, network, device, settings.batch_samples, pool.tombstones(), threads) for path in pool.tars()]
-
-
-def _is_here(settings: Settings) -> bool:
-    return isinstance(settings.workers, int | None)
 
 
 def _is_gpu(device: str) -> bool:
@@ -90,7 +86,7 @@ def _is_gpu(device: str) -> bool:
 
 
 def _scorer(network: Network, settings: Settings) -> Scorer:
-    device = local.device(settings.device) if _is_here(settings) else "cpu"  # another machine computes
+    device = local.device(settings.device) if local.is_here(settings.workers) else "cpu"  # another machine computes
     loaded = choose.load(network, device, settings.batch_samples)
     pixels = loaded.pixels
     return Scorer(
