@@ -139,12 +139,11 @@ def submit_chain(place: Place, what: str, steps: Sequence[Step], out: Path, comm
     Raises StageError where jobs for the same `out` are still there, and where Slurm refuses one: the others are cancelled then.
     """
     _check(place, out)
-    made = Submission(what=what, profile=place.name, out=str(out.resolve()), command=command, jobs=())
     if all(step.is_done for step in steps):
-        return made
+        return _submission(place, what, out, command, ())
     folder, code = submission.folder(place.jobs, what), snapshot.take(place.jobs / "code")
     ids: dict[int, str] = {}
-    jobs = []
+    jobs: list[Job] = []
     try:
         for number, step in enumerate(steps):
             if step.is_done:
@@ -152,13 +151,17 @@ def submit_chain(place: Place, what: str, steps: Sequence[Step], out: Path, comm
             after = [ids[before] for before in step.after if before in ids]
             asked = Work(step.function, step.arguments, tuple(steps[before].record for before in step.after))
             ids[number] = _submit(place, step.kind, step.what, folder, code, [asked], after)[0].job_id
-            jobs.append(Job(id=ids[number], what=step.what, record=str(step.record), processes=place.profile.wish(step.kind).processes))
+            jobs.append(Job(id=ids[number], what=step.what, record=str(step.record)))
     except BaseException:
         queue.cancel(ids.values())
         raise
-    made = made.model_copy(update={"jobs": tuple(jobs)})
+    made = _submission(place, what, out, command, jobs)
     made.write(folder / submission.RECORD)
     return made
+
+
+def _submission(place: Place, what: str, out: Path, command: str, jobs: Sequence[Job]) -> Submission:
+    return Submission(what=what, profile=place.name, out=str(out.resolve()), command=command, jobs=tuple(jobs))
 
 
 def _check(place: Place, out: Path) -> None:
@@ -215,8 +218,7 @@ class Array:
         self._begun = self._begun or (submission.folder(self._place.jobs, self._what), snapshot.take(self._place.jobs / "code"))
         jobs = _submit(self._place, "array", self._what, *self._begun, asked)
         self._jobs.append(Job(id=jobs[0].job_id.partition("_")[0], what=self._what, record="", tasks=len(jobs) if len(jobs) > 1 else 0))
-        made = Submission(what=self._what, profile=self._place.name, out=str(self._out.resolve()), command=self._command, jobs=tuple(self._jobs))
-        made.write(self._begun[0] / submission.RECORD)
+        _submission(self._place, self._what, self._out, self._command, self._jobs).write(self._begun[0] / submission.RECORD)
         return jobs
 
 

@@ -16,7 +16,6 @@ class Job(Record):
     id: Line
     what: Line
     record: str  # the file whose being there means that it is done; of an array none
-    processes: Count = 1
     tasks: Count = 0  # of an array
 
 
