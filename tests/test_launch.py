@@ -220,7 +220,7 @@ def test_time_limits_are_minutes(limit, minutes):
         ("sbatch: error: Batch job submission failed: Invalid qos specification", "correct qos"),
         (
             "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)",
-            "correct account",
+            "allows no more, or no larger, jobs now",
         ),
         ("sbatch: error: Batch job submission failed: Requested time limit is invalid (missing or exceeds some limit)", "lower time_min"),
         ("sbatch: error: Batch job submission failed: Requested node configuration is not available", "lower nodes, gpus_per_node"),

@@ -147,6 +147,7 @@ def refused(said: str) -> StageError:
 _REFUSALS = {
     ("unable to contact", "connection refused", "timed out", "communication"): "Slurm's controller does not answer; look with scontrol ping, and start again",
     ("temporarily unable", "resource temporarily", "queue is full", "maxjobcount"): "the cluster's queue is full; start the same command again later",
+    ("submit limit", "qosmax", "assocmax", "assocgrp"): "your account or QOS allows no more, or no larger, jobs now: start again later, or ask for less",
     ("account",): f"correct account in {SETTINGS}; sacctmgr show associations user=$USER says which are yours",
     ("qos",): f"correct qos in {SETTINGS}, or wait until fewer of your jobs are in the queue",
     ("time limit",): f"lower time_min in {SETTINGS}: sinfo -o '%P %l' says what each partition gives",
