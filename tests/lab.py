@@ -48,9 +48,17 @@ def until(happened, what):
     """Wait for something, but not for ever."""
     end = time.monotonic() + END_S
     while not (found := happened()):
-        assert time.monotonic() < end, f"waited {END_S} s for {what}"
+        assert time.monotonic() < end, f"waited {END_S} s for {what}\n{seen()}"
         time.sleep(0.3)
     return found
+
+
+def seen():
+    """How the cluster looks, for whoever must find out why something did not happen."""
+    asked = (["squeue", "--all"], ["sinfo", "--Node", "--format=%N %t %E"], ["scontrol", "show", "job", "-o"])
+    parts = [subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout for command in asked]
+    log = Path(os.environ["SLURM_CONF"]).parent / "log" / "slurmctld.log"
+    return "\n".join([*parts, *log.read_text().splitlines()[-60:]])
 
 
 def ranks(job):

@@ -140,22 +140,23 @@ def lose_power(job, cluster):
 
 @pytest.mark.slow(minutes=3)
 def test_a_training_that_is_disturbed_in_every_way_ends_with_the_same_weights(site, cluster, undisturbed, thirty_steps, small_shards, tmp_path):
-    place, out = site(**FOUR), tmp_path / "run"
+    place, out = site(tries=20, **FOUR), tmp_path / "run"
     job = submitted(place, thirty_steps, small_shards, out, step_s=0.4)
     wanted = 0
-    for number, disturb in enumerate([kill(0), lose_power, requeue, kill(3), preempt], start=1):
+    for disturb in (kill(0), lose_power, requeue, kill(3), preempt):
         wanted += 3
 
         def is_on_its_way(wanted=wanted):
             return [path for path in (out / "resume").glob("step_*") if int(path.stem[5:]) >= wanted]
 
         lab.until(is_on_its_way, f"step {wanted}")
+        before = lab.restarts(job)
         disturb(job, cluster)
-        lab.until(lambda number=number: lab.restarts(job) == number, f"start {number + 1}")
+        lab.until(lambda before=before: lab.restarts(job) > before, f"start {before + 2}")
         wanted = max(int(path.stem[5:]) for path in (out / "resume").glob("step_*"))
     assert ended(out, place) == undisturbed[1]
     starts = [json.loads(line)["step"] for line in (out / "log.jsonl").read_text().splitlines() if '"start"' in line]
-    assert len(starts) == 6
+    assert len(starts) >= 6
     assert starts == sorted(starts)
     assert starts[1] >= 3, "it went on where it was"
 

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from open_clip.model import CLIP
 from PIL import Image
 
 from datacomp import tars
@@ -48,9 +49,18 @@ class Encoder:
 
     @torch.inference_mode()
     def texts(self, captions: list[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Embed captions: unit vectors (N, D)."""
-        parts = [self.network.encode_text(self._tokens(batch).to(self.device), normalize=True) for batch in _batches(captions, self.batch_samples)]
-        return torch.cat(parts).cpu().numpy()
+        """Embed captions: unit vectors (N, D).
+
+        Where no token sees those after it, what follows a caption's end has no say: captions go through the network sorted by length, each batch only as far
+        as its longest. The vectors are those of the whole context but for rounding.
+        """
+        tokens = self._tokens(captions)
+        if not _looks_back_only(self.network):
+            return torch.cat([self.network.encode_text(batch.to(self.device), normalize=True) for batch in _batches(tokens, self.batch_samples)]).cpu().numpy()
+        lengths = tokens.argmax(dim=1) + 1  # no token is higher than that of the end
+        order = lengths.argsort(stable=True)
+        parts = [_texts_up_to_here(self.network, tokens[batch, : lengths[batch[-1]]].to(self.device)) for batch in _batches(order, self.batch_samples)]
+        return torch.cat(parts).cpu()[order.argsort()].numpy()
 
 
 class Embedder(Encoder):
@@ -62,6 +72,19 @@ class Embedder(Encoder):
         tokens = build.Tokenizer(scale.tokens, scale.model.text.context_length)
         config = {"model": scale.model.plain(), "pixels": scale.pixels.plain(), "tokens": scale.tokens.plain()}
         super().__init__(network, scale.pixels, tokens, config, device=device, batch_samples=batch_samples)
+
+
+def _looks_back_only(network: torch.nn.Module) -> bool:
+    """Whether captions are read as CLIP's are: with a causal mask, and the end token's vector stands for the caption."""
+    return isinstance(network, CLIP) and network.attn_mask is not None and network.text_pool_type == "argmax"
+
+
+def _texts_up_to_here(network: CLIP, tokens: torch.Tensor) -> torch.Tensor:
+    """Embed tokens (N, length) with a network whose context is as long or longer."""
+    length = tokens.shape[1]
+    cut = {"positional_embedding": network.positional_embedding[:length], "attn_mask": network.attn_mask[:length, :length]}
+    found: torch.Tensor = torch.func.functional_call(network, cut, kwargs={"text": tokens})["text_features"]
+    return found
 
 
 def decode(picture: bytes) -> Image.Image:

@@ -52,7 +52,7 @@ def _fresh(declared: Declared) -> torch.nn.Module:
     try:
         config["vision_cfg"]["timm_model_pretrained"] = False
         kind: type[torch.nn.Module] = open_clip.CustomTextCLIP if config.pop("custom_text", False) else open_clip.CLIP
-        return kind(**config)
+        return kind(**config, output_dict=True)
     except _WRONG as error:
         raise _no_clip(declared.name, error) from None
 
