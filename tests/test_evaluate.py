@@ -13,11 +13,13 @@ from sklearn.metrics import balanced_accuracy_score, top_k_accuracy_score
 from datacomp import tars
 from datacomp.artifacts import results as results_files
 from datacomp.artifacts.run import Run
+from datacomp.declared import suite as suites
 from datacomp.errors import RecordError, StageError, TarError
 from datacomp.evaluate import classification, metrics, sets
 from datacomp.evaluate import run as evaluation
 from datacomp.evaluate.model import Model
 from datacomp.evaluate.run import evaluate
+from datacomp.launch import local
 from datacomp.network.build import Tokenizer
 from datacomp.network.embed import Embedder
 from datacomp.pipelines import miniature
@@ -85,6 +87,30 @@ def test_finished_tasks_are_not_computed_again(run_copy, tiny_scale, small_suite
     results_files.path_in(run_copy.path, "nano").unlink()
     monkeypatch.setitem(evaluation.FAMILIES, "classification", lambda model, test_set: pytest.fail("a task was computed again"))
     assert evaluate(run_copy, tiny_scale, suite, data) == first
+
+
+def test_tasks_are_spread_over_devices_and_give_the_same_results(run_copy, tiny_scale, small_suite, monkeypatch):
+    suite, data = small_suite
+    alone = evaluate(run_copy, tiny_scale, suite, data, threads=1)
+    shutil.rmtree(run_copy.path / "evaluation")
+    processes = []
+    real = local.run_all
+    monkeypatch.setattr(local, "devices", lambda wanted: ["cpu"] * 2)
+    monkeypatch.setattr(local, "run_all", lambda function, tasks, **how: processes.append((len(tasks), how["workers"])) or real(function, tasks, **how))
+    assert evaluate(run_copy, tiny_scale, suite, data, threads=1) == alone
+    assert processes == [(2, 2)]
+
+
+def test_parts_have_about_as_many_samples(monkeypatch):
+    suite = suites.load("datacomp")
+    share = evaluation._Share(None, {}, suite.tasks, None, None, None, 1)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    parts = evaluation._cut(share, None)
+    assert [part.device for part in parts] == ["cuda:0", "cuda:1", "cuda:2", "cuda:3"]
+    assert sorted(task.name for part in parts for task in part.tasks) == sorted(task.name for task in suite.tasks)
+    sums = [sum(task.samples for task in part.tasks) for part in parts]
+    assert max(sums) < 1.1 * min(sums)
+    assert [part.device for part in evaluation._cut(share._replace(device="cuda:1"), None)] == ["cuda:1"]
 
 
 def test_another_checkpoint_never_gets_an_earlier_one_s_results(run_copy, tiny_scale, small_suite):

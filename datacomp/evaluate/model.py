@@ -1,7 +1,7 @@
 """The network under test: pictures and captions to unit vectors, loaded once for all tasks, with each text classifier built once."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
@@ -18,10 +18,10 @@ _AHEAD_BATCHES = 2  # that are decoded while one is computed
 
 
 class Model:
-    """A network and what was made with it. Pictures are decoded by threads while the network computes."""
+    """A network and what was made with it. Pictures are decoded by threads while the network computes; `seen` is told how many were embedded."""
 
-    def __init__(self, network: Encoder, *, workers: int = 1) -> None:
-        self.network, self._workers = network, workers
+    def __init__(self, network: Encoder, *, workers: int = 1, seen: Callable[[int], None] | None = None) -> None:
+        self.network, self._workers, self._seen = network, workers, seen or (lambda _: None)
         self._classifiers: dict[str, Vectors] = {}
 
     def images(self, samples: Iterable[Sample], *, rgb_first: bool = True) -> Vectors:
@@ -30,7 +30,10 @@ class Model:
         They are converted to RGB before they are resized, or after. The published evaluator does the former with what its webdataset reader decodes and
         the latter with what comes from the Hub; to pictures with a palette or transparency it makes a difference.
         """
-        found = [self.network.images(np.stack(batch)) for batch in self._batches(samples, rgb_first=rgb_first)]
+        found = []
+        for batch in self._batches(samples, rgb_first=rgb_first):
+            found.append(self.network.images(np.stack(batch)))
+            self._seen(len(batch))
         if not found:
             raise StageError("a test set has no samples", repair=AGAIN)
         return _finite(np.concatenate(found))

@@ -143,7 +143,8 @@ def _evaluate(
     missing = tuple(task for task in tasks if _kept(folder, task, about) is None)
     if missing:
         share = _Share(subject, about, missing, data, folder, device, threads or local.compute_threads())
-        for _ in local.run_all(_measure, _cut(share, workers), workers=workers):
+        parts = _cut(share, workers)
+        for _ in local.run_all(_measure, parts, workers=len(parts) if local.is_here(workers) else workers):
             pass
         for task in missing:
             files.await_file(_path(folder, task))
@@ -187,12 +188,17 @@ class _Share(NamedTuple):
     folder: Path
     device: str | None
     threads: int
+    beside: int = 1  # processes on the same machine, this one among them
 
 
 def _cut(share: _Share, workers: Workers) -> list[_Share]:
-    """All of it here, or a part for each of those who measure elsewhere."""
-    count = min(local.most_tasks(workers), len(share.tasks))
-    return [share._replace(tasks=share.tasks[number::count]) for number in range(count)]
+    """Parts of about as many samples: one for each GPU of this machine, or for each of those who measure elsewhere."""
+    is_here = local.is_here(workers)
+    devices = local.devices(share.device) if is_here else [share.device] * local.most_tasks(workers)
+    parts: list[list[Task]] = [[] for _ in devices[: len(share.tasks)]]
+    for task in sorted(share.tasks, key=lambda task: task.samples, reverse=True):
+        min(parts, key=lambda part: sum(task.samples for task in part)).append(task)
+    return [share._replace(tasks=tuple(part), device=device, beside=len(parts) if is_here else 1) for part, device in zip(parts, devices, strict=False)]
 
 
 def _measure(share: _Share) -> None:
@@ -200,9 +206,13 @@ def _measure(share: _Share) -> None:
     tasks = [task for task in share.tasks if _kept(share.folder, task, share.about) is None]
     local.set_threads(share.threads)
     test_sets = [sets.read(share.data, task) for task in progress.show(tasks, total=len(tasks), unit=" sets", title="check test sets")]
-    model = Model(share.subject.source.load(local.device(share.device)), workers=local.cores())
-    for task, test_set in progress.show(zip(tasks, test_sets, strict=True), total=len(tasks), unit=" tasks", title="evaluate"):
-        found = FAMILIES[task.family](model, test_set)
-        check_samples(task, found.samples)
-        result = TaskResult(task=task.name, samples=found.samples, data_sha256=test_set.content_sha256, metrics=found.metrics, standard_errors=found.errors)
-        _Finished.model_validate({**share.about, "result": result}).write(_path(share.folder, task))
+    network = share.subject.source.load(local.device(share.device))
+    with progress.counter(total=sum(task.samples for task in tasks), unit=" samples", title="evaluate") as bar:
+        model = Model(network, workers=max(1, local.cores() // share.beside), seen=bar.update)
+        for number, (task, test_set) in enumerate(zip(tasks, test_sets, strict=True), start=1):
+            bar.set_description(f"evaluate {task.name} ({number}/{len(tasks)})")
+            found = FAMILIES[task.family](model, test_set)
+            check_samples(task, found.samples)
+            result = TaskResult(task=task.name, samples=found.samples, data_sha256=test_set.content_sha256, metrics=found.metrics, standard_errors=found.errors)
+            _Finished.model_validate({**share.about, "result": result}).write(_path(share.folder, task))
+            bar.update(sum(task.samples for task in tasks[:number]) - bar.n)  # where riddles are counted, not pictures

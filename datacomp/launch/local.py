@@ -120,6 +120,14 @@ def device(wanted: str | None = None) -> str:
     return wanted or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def devices(wanted: str | None = None) -> list[str]:
+    """The devices of this machine to spread work over: the one asked for, else every GPU, else the CPU."""
+    import torch
+
+    gpus = torch.cuda.device_count() if wanted is None else 0
+    return [f"cuda:{number}" for number in range(gpus)] or [device(wanted)]
+
+
 def free_bytes(device: str) -> int | None:
     """Memory that a GPU has free; None for the CPU, whose memory is not set aside beforehand."""
     import torch

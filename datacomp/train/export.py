@@ -41,7 +41,8 @@ From the Hub:
 {from_hub}
 ```
 
-In float32, on one machine and in equal batches, the embeddings are bit for bit those that `datacomp evaluate` measures. clip_benchmark loads it too:
+In float32, on one machine and in equal batches, pictures get bit for bit the embeddings that `datacomp evaluate` measures, captions the same but for rounding
+(about 1e-7), since it reads them only up to their end. clip_benchmark loads it too:
 
     clip_benchmark eval --model local-dir:FOLDER --no_amp --output result.json --dataset …
 
