@@ -9,6 +9,7 @@ import typer
 from commands_page import names, page
 
 from datacomp.cli import app
+from datacomp.declared import suite
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = (ROOT, ROOT / "docs", ROOT / "docs" / "decisions", ROOT / "leaderboard", ROOT / "tracks", ROOT / "eval_suite")
@@ -102,6 +103,12 @@ def test_every_module_says_what_it_is_for():
 def test_every_scale_stands_in_the_readme():
     text = (ROOT / "README.md").read_text()
     assert all(f"| `{path.stem}` |" in text for path in (ROOT / "tracks" / "scales").glob("*.toml"))
+
+
+def test_the_table_of_licences_says_what_the_records_say():
+    rows = re.findall(r"^\| (.+) \| (.+) \| https?://\S+(?: \(quoted\))? \|$", (ROOT / "eval_suite" / "README.md").read_text(), re.MULTILINE)
+    told = {task: licence for tasks, licence in rows for task in tasks.split(", ")}
+    assert told == {task.name: task.licence for task in suite.load("datacomp").tasks}
 
 
 def test_the_changelog_begins_with_this_version():
