@@ -142,7 +142,7 @@ def test_a_folder_with_other_files_is_refused(made, served, tmp_path):
     suite, published = made
     shutil.copytree(published, tmp_path / "data")
     (tmp_path / "data" / suite.tasks[1].folder / "test" / "0.tar").write_bytes(b"other")
-    with pytest.raises(StageError, match=r"wds_geode_test/test/0\.tar is not the file of djghosh/wds_geode_test"):
+    with pytest.raises(StageError, match=r"wds_geode_test/test/0\.tar does not come from djghosh/wds_geode_test"):
         bring(suite, tmp_path / "data")
 
 

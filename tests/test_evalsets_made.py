@@ -16,14 +16,16 @@ import evaluation_sets
 import polars as pl
 import pytest
 import web
+from PIL import Image
 from test_evalsets import bring, contents, datacomp, quick  # noqa: F401 - a fixture
 
 from datacomp.declared import suite as suites
 from datacomp.errors import AssetError, DatacompError, StageError
-from datacomp.evaluate import download, sets, winogavil
+from datacomp.evaluate import download, sets, sources, winogavil
 from datacomp.evaluate.check import check
 from datacomp.evaluate.convert import convert
 from datacomp.evaluate.run import evaluate_published
+from datacomp.network import embed
 from datacomp.pipelines import test_sets
 
 CAPTIONS, RIDDLES = TASKS = ("retrieval/flickr_1k_test_image_text_retrieval", "misc/winogavil")
@@ -225,10 +227,27 @@ def test_a_picture_that_was_altered_in_the_archive_is_told(made, served, tmp_pat
         bring(made[0], tmp_path)
 
 
+def test_a_picture_of_a_senseless_size_is_not_read(made, served, tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "_MAX_PICTURE_BYTES", 10)
+    with pytest.raises(StageError, match=r"images_flickr_1k_test\.zip: picture '0\.jpg' has [\d,]+ bytes. Allowed: up to 10"):
+        bring(made[0], tmp_path)
+
+
+def test_a_jpeg_with_others_behind_it_is_one(made, served, tmp_path):
+    task = made[0].tasks[0]
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 40)).save(buffer, "MPO", save_all=True, append_images=[Image.new("RGB", (40, 40))])
+    replace(served, task.data.files[1], archive("x", {f"{number}.jpg": buffer.getvalue() for number in range(40)}))
+    bring(suites.Suite(spec=made[0].spec, tasks=(task,)), tmp_path)
+    sample = next(sets.samples(sets.read(tmp_path, task)))
+    assert sample.picture == buffer.getvalue()
+    assert embed.decode(sample.picture).size == (40, 40)
+
+
 def test_a_set_that_was_made_by_hand_is_not_taken_for_the_hub_s(made, served, tmp_path):
     suite, published = made
     shutil.copytree(published, tmp_path / "data")
-    with pytest.raises(StageError, match=r"wds_flickr.* is not the file of nlphuji/flickr_1k_test.*choose another folder"):
+    with pytest.raises(StageError, match=r"wds_flickr.* does not come from nlphuji/flickr_1k_test.*choose another folder"):
         bring(suite, tmp_path / "data")
 
 

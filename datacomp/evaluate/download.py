@@ -121,7 +121,8 @@ def check_layout(remotes: Sequence[Remote]) -> None:
         listed = ", ".join(f"{remote.task.name} ({_lack(remote)})" for remote in without)
         raise StageError(
             f"{len(without)} test sets are not published as they are read here: {listed}",
-            repair="make them with datacomp evalsets convert, as docs/guide.md says under Evaluating, or name other --tasks",
+            repair="bring a commit that has it with datacomp evalsets download --revision, make the set with datacomp evalsets convert as docs/guide.md"
+            " says under Evaluating, or name other --tasks",
         )
 
 
@@ -171,7 +172,7 @@ def _check_others(remote: Remote, folder: Path) -> None:
     else:
         others = [folder / name for name, file in remote.files.items() if (folder / name).is_file() and not hub.is_same(folder / name, file)]
     if others:
-        raise StageError(f"{others[0]} is not the file of {remote.source.repository}", repair=f"remove {folder}, or choose another folder")
+        raise StageError(f"{others[0]} does not come from {remote.source.repository}", repair=f"remove {folder}, or choose another folder")
 
 
 def _make(remote: Remote, data: Path, title: str) -> None:

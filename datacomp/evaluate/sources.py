@@ -127,7 +127,7 @@ def _lines(source: Path, *columns: str) -> Iterator[tuple[str, tuple[str, ...]]]
     """The rows of the one text of a folder, and where each stands."""
     path = _only(source, "csv")
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             found = list(csv.DictReader(file, strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
         raise StageError(f"{path} cannot be read as a table in text: {error}", repair="make or download this file again") from None
@@ -147,8 +147,10 @@ def _archive(source: Path) -> Iterator[Callable[[str, str], bytes]]:
 
             def read(name: str, where: str) -> bytes:
                 member = members.get(name)
-                if member is None or member.file_size > _MAX_PICTURE_BYTES:
+                if member is None:
                     raise StageError(f"{path} has no picture {name!r}, which {where} asks for", repair="make or download both files again")
+                if member.file_size > _MAX_PICTURE_BYTES:
+                    raise StageError(f"{path}: picture {name!r} has {member.file_size:,} bytes", allowed=f"up to {_MAX_PICTURE_BYTES:,}")
                 return archive.read(member)
 
             yield read
