@@ -142,7 +142,7 @@ def test_a_folder_with_other_files_is_refused(made, served, tmp_path):
     suite, published = made
     shutil.copytree(published, tmp_path / "data")
     (tmp_path / "data" / suite.tasks[1].folder / "test" / "0.tar").write_bytes(b"other")
-    with pytest.raises(StageError, match=r"wds_geode_test/test/0\.tar is not the file of djghosh/wds_geode_test"):
+    with pytest.raises(StageError, match=r"wds_geode_test/test/0\.tar does not come from djghosh/wds_geode_test"):
         bring(suite, tmp_path / "data")
 
 
@@ -195,7 +195,7 @@ def test_the_command_tells_sizes_and_a_dry_run_writes_nothing(served, tmp_path):
 def test_what_is_not_published_in_the_layout_is_named_and_the_rest_comes(made, served, tmp_path):
     suite, _ = made
     served.others[f"djghosh/{suite.tasks[0].folder}"] = {"test.py": b"raise SystemExit", "pictures.zip": b"x"}
-    assert "1 test sets are not published in the layout that is read here: cifar10 (djghosh/wds_cifar10_test)" in datacomp(
+    assert "1 test sets are not published as they are read here: cifar10 (djghosh/wds_cifar10_test lacks tars in the published layout)" in datacomp(
         "evalsets", "download", "--data", tmp_path
     )
     assert download.missing(suite.tasks, tmp_path) == suite.tasks[:1]
@@ -226,7 +226,7 @@ def test_offline_names_the_sets_and_the_command(made, served):
 def test_a_set_that_nobody_can_fetch_stops_an_evaluation_before_anything_is_fetched(made, served):
     suite, _ = made
     served.others[f"djghosh/{suite.tasks[0].folder}"] = {}
-    with pytest.raises(StageError, match="not published in the layout"):
+    with pytest.raises(StageError, match="not published as they are read here"):
         test_sets.locate(suite, None)
     assert not [line for line in served.asked if "/resolve/" in line]
 

@@ -31,7 +31,8 @@ def download(
 ) -> None:
     """Bring published test sets from the Hub, whole and checked. Started again, it goes on where it was stopped.
 
-    Nothing of a repository is run: only class names, templates and tars come. HF_ENDPOINT names another Hub.
+    Nothing of a repository is run: only class names, templates and tars come, or the tables and archives of pictures of which the retrieval sets
+    and WinoGAViL are made here. HF_ENDPOINT names another Hub.
     """
     from datacomp.declared import suite as suites
     from datacomp.evaluate import download as downloading
@@ -74,8 +75,10 @@ def pin(data: Sets, suite: Suite = "datacomp", tasks: Tasks = "") -> None:
 
 
 def convert(
-    source: Annotated[Path, typer.Option("--from", help="A folder of pictures for each class, or of parquet tables of the Hub.", show_default=False)],
-    task: Annotated[str, typer.Option("--task", help="The task that it is for; families classification, retrieval.", show_default=False)],
+    source: Annotated[
+        Path, typer.Option("--from", help="A folder of pictures for each class, of parquet tables, or of a .csv and a .zip of the Hub.", show_default=False)
+    ],
+    task: Annotated[str, typer.Option("--task", help="The task that it is for; families classification, retrieval, winogavil.", show_default=False)],
     out: Out,
     suite: Suite = "datacomp",
 ) -> None:

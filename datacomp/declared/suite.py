@@ -28,6 +28,7 @@ class PublishedData(Record):
 
     kind: Literal["published"]
     address: str  # where the pictures come from
+    files: tuple[str, ...] = ()  # there, of which the set is made; none where it lies there in the layout that is read
     revision: str = ""  # of that address
     content_sha256: Digest | Literal[""] = ""
 
