@@ -12,8 +12,8 @@ from datacomp import files, progress, tables, tars
 from datacomp.declared.suite import Task
 from datacomp.errors import StageError, TarError
 from datacomp.evaluate import sets
-from datacomp.evaluate.check import check
-from datacomp.evaluate.sets import TestSet
+from datacomp.evaluate.check import check, check_label
+from datacomp.evaluate.sets import Split, TestSet
 
 _FORMATS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
 _ROWS = 100  # of a table, at once in memory
@@ -47,10 +47,35 @@ def convert(source: Path, task: Task, data: Path) -> TestSet:
         folder = scratch / task.folder
         if task.family == "classification":
             _texts(source, folder, [] if parquet else _classes(source))
-        _write(folder, _rows(parquet, task) if parquet else _pictures(source), task.samples)
+        _write(folder, "test", _rows(parquet, task) if parquet else _pictures(source, _classes(source)), task)
         check(scratch, task)
         folder.rename(data / task.folder)
     return sets.read(data, task)
+
+
+def convert_train(source: Path, task: Task, data: Path) -> TestSet:
+    """Write the training split of a task's set beside its test set, from the same kinds of folder.
+
+    Folders that are called as the test set's classes are those; else their places are the labels, as in the test set.
+
+    Raises StageError for tasks without classes, for what is no such folder, and where there is no test set, or a training split already.
+    """
+    if task.classes is None:
+        raise StageError(f"sets of family {task.family} have no training split here", allowed="tasks whose pictures have one label each")
+    test_set, parquet = sets.read(data, task), sorted(source.glob("*.parquet"))
+    names = [] if parquet else _classes(source)
+    if not parquet and len(names) != task.classes:
+        raise StageError(f"{source} holds {len(names)} folders", allowed=f"one for each of the {task.classes} classes of {task.name}, in their order")
+    if sorted(test_set.class_names) == names:
+        names = list(test_set.class_names)
+    if files.held(test_set.path / "train"):
+        raise StageError(f"{test_set.path / 'train'} holds something", repair="remove it first")
+    with files.writing(data, wait=True), files.scratch(data) as scratch:
+        _write(scratch, "train", _rows(parquet, task) if parquet else _pictures(source, names), task)
+        for sample in sets.samples(sets.read_train(scratch)):
+            check_label(sample, task)
+        (scratch / "train").rename(test_set.path / "train")
+    return sets.read_train(test_set.path)
 
 
 def _classes(source: Path) -> list[str]:
@@ -74,8 +99,8 @@ def _texts(source: Path, folder: Path, classes: list[str]) -> None:
         files.write_bytes(folder / name, path.read_bytes() if path.is_file() else text.encode())
 
 
-def _pictures(source: Path) -> Iterator[_Found]:
-    for label, name in enumerate(_classes(source)):
+def _pictures(source: Path, names: list[str]) -> Iterator[_Found]:
+    for label, name in enumerate(names):
         for path in sorted((source / name).rglob("*")):
             if path.is_file() and not path.name.startswith("."):
                 yield _Found(str(path), path.read_bytes(), str(label))
@@ -99,18 +124,18 @@ def _text(value: object) -> str:
     return "\n".join(" ".join(str(part).split()) for part in (value if isinstance(value, list) else [value]) if part is not None)
 
 
-def _write(folder: Path, found: Iterator[_Found], total: int) -> None:
+def _write(folder: Path, split: Split, found: Iterator[_Found], task: Task) -> None:
     """Write tars of a thousand samples and their number."""
-    shown = progress.show(found, total=total, unit=" samples", title="convert")
-    (folder / "test").mkdir(parents=True)
-    said, number = "cls" if (folder / sets.CLASSES).is_file() else "txt", 0
+    shown = progress.show(found, total=task.samples, unit=" samples", title="convert") if split == "test" else found
+    (folder / split).mkdir(parents=True)
+    said, number = "txt" if task.family == "retrieval" else "cls", 0
     while samples := list(itertools.islice(shown, sets.SHARD_SAMPLES)):
-        with tars.TarWriter(folder / "test" / f"{number}.tar") as writer:
+        with tars.TarWriter(folder / split / f"{number}.tar") as writer:
             for row, sample in enumerate(samples, start=number * sets.SHARD_SAMPLES):
                 for extension, content in sorted({said: sample.said.encode(), _extension(sample): sample.picture}.items()):
                     writer.add(f"s{row:07d}.{extension}", content)
         number += 1
-    files.write_text(folder / sets.COUNT, f"{number}\n")
+    files.write_text(folder / sets.count(split), f"{number}\n")
 
 
 def _extension(found: _Found) -> str:
