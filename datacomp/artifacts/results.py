@@ -73,8 +73,13 @@ def read(path: Path) -> Results | Imported:
 
 def path_in(run: Path, suite: str, *, step: int | None = None) -> Path:
     """Where a run's results under a suite lie: those of the last checkpoint, or those after a step before it."""
+    return folder_in(run, step=step) / f"{suite}.json"
+
+
+def folder_in(run: Path, *, step: int | None = None) -> Path:
+    """Where everything lies that was measured of a run's last checkpoint, or of that after a step before it."""
     folder = run / "evaluation"
-    return folder / f"{suite}.json" if step is None else folder / f"step_{step:08d}" / f"{suite}.json"
+    return folder if step is None else folder / f"step_{step:08d}"
 
 
 def published_line(task: Task, result: TaskResult) -> str:

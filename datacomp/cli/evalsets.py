@@ -81,11 +81,21 @@ def convert(
     task: Annotated[str, typer.Option("--task", help="The task that it is for; families classification, retrieval, winogavil.", show_default=False)],
     out: Out,
     suite: Suite = "datacomp",
+    split: Annotated[
+        str, typer.Option("--split", help="test, or train for what evaluate --probe trains on: it goes beside the task's test set in --out.")
+    ] = "test",
 ) -> None:
     """Write a task's test set in the published layout from pictures or tables that lie here, and look through it."""
     from datacomp.declared import suite as suites
+    from datacomp.errors import StageError
     from datacomp.evaluate import convert as converting
 
     chosen = suites.load(suite).chosen((task,))[0]
-    written = converting.convert(source, chosen, out)
-    typer.echo(f"{chosen.name}: {chosen.samples:,} samples in {written.path}, content {written.content_sha256[:12]}…")
+    if split == "test":
+        written = converting.convert(source, chosen, out)
+        typer.echo(f"{chosen.name}: {chosen.samples:,} samples in {written.path}, content {written.content_sha256[:12]}…")
+    elif split == "train":
+        written = converting.convert_train(source, chosen, out)
+        typer.echo(f"{chosen.name}: training split in {written.path / split}, content {written.content_sha256[:12]}…")
+    else:
+        raise StageError(f"--split {split} came", allowed="test, train")

@@ -42,15 +42,25 @@ def evaluate(
         Path | None,
         typer.Option("--out", help="Where a model's results go, of several each into its own folder; a run's go into its folder.", show_default=False),
     ] = None,
+    templates: Annotated[
+        Path | None,
+        typer.Option("--templates", help="One's own for one task: {c} on each line for the class. It is no score of the suite.", show_default=False),
+    ] = None,
+    class_names: Annotated[
+        Path | None, typer.Option("--class-names", help="One's own for one task, one a line. It is no score of the suite.", show_default=False)
+    ] = None,
+    probe: Annotated[bool, typer.Option("--probe", help="A linear probe on the tasks' training splits instead. It is no score of the suite.")] = False,
     device: Device = None,
     threads: Threads = None,
     profile: Profile = "",
 ) -> None:
     """Evaluate a run or somebody else's model on a suite, or on some of its tasks: then there is no average. Started again, it keeps finished tasks."""
     from datacomp.artifacts import run as runs
+    from datacomp.cli import asides
     from datacomp.declared import suite as suites
     from datacomp.errors import StageError
     from datacomp.evaluate import run as evaluation
+    from datacomp.evaluate import subject as subjects
     from datacomp.network import choose
     from datacomp.pipelines import test_sets
 
@@ -60,7 +70,8 @@ def evaluate(
         raise StageError("it is not clear what to evaluate", allowed="--run RUN [--checkpoint last|N|all], or --model MODEL [--weights FILE] --out DIR")
     measured = suites.load(suite)
     names = _names(tasks)
-    measured.chosen(names)
+    chosen = measured.chosen(names)
+    instead = asides.wanted(chosen if names else (), templates, class_names, probe=probe)
     place = run or out
     assert place is not None
     how: dict[str, Any] = {"device": device, "threads": threads, "workers": options.workers(profile, "evaluate", place, None)}
@@ -70,6 +81,9 @@ def evaluate(
         test_data = test_sets.locate(measured, data, names, offline=offline)
         for name, file, found in networks:
             folder = out if len(networks) == 1 else out / found.folder
+            if instead:
+                instead.measure(subjects.of_model(name, file, folder), test_data, **how)
+                continue
             _show(measured, evaluation.evaluate_published(name, file, measured, test_data, folder, tasks=names, **how))
             typer.echo(f"results in {folder}")
         return
@@ -79,6 +93,9 @@ def evaluate(
     for one in wanted:
         if len(wanted) > 1:
             typer.echo(f"after step {one.step:,}, {one.samples_seen:,} samples seen")
+        if instead:
+            instead.measure(subjects.of_run(finished, recipe, one), test_data, **how)
+            continue
         _show(measured, evaluation.evaluate(finished, recipe, measured, test_data, tasks=names, checkpoint=one, **how))
 
 

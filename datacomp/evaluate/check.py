@@ -5,7 +5,7 @@ from pathlib import Path
 from datacomp.declared.suite import Family, Task
 from datacomp.errors import StageError
 from datacomp.evaluate import faces, grouped, sets, winogavil
-from datacomp.evaluate.sets import Manifest, TestSet
+from datacomp.evaluate.sets import Manifest, Sample, TestSet
 
 COLUMNS: dict[Family, tuple[str, ...]] = {
     "iwildcam": grouped.IWILDCAM,
@@ -28,12 +28,18 @@ def check(data: Path, task: Task) -> TestSet:
         count += 1
         if task.family in _CAPTIONED:
             sets.captions(sample)
-        elif task.classes is not None and sets.label(sample) >= task.classes:
-            raise StageError(f"{sample.where} has a label outside the {task.classes} classes", repair=sets.AGAIN)
+        else:
+            check_label(sample, task)
         if columns := COLUMNS.get(task.family):
             sets.row(sample, columns)
     check_samples(task, len(winogavil.examples(test_set)) if task.family == "winogavil" else count)
     return test_set
+
+
+def check_label(sample: Sample, task: Task) -> None:
+    """Raise StageError for a sample of a class that the task does not have."""
+    if task.classes is not None and sets.label(sample) >= task.classes:
+        raise StageError(f"{sample.where} has a label outside the {task.classes} classes", repair=sets.AGAIN)
 
 
 def check_samples(task: Task, found: int) -> None:

@@ -1,16 +1,27 @@
 """Zero-shot classification (Radford et al. 2021, section 3.1): the class whose prompts are nearest to the picture."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from datacomp.errors import StageError
 from datacomp.evaluate import metrics, sets
-from datacomp.evaluate.metrics import Labels, Measured, Scores
+from datacomp.evaluate.metrics import Labels, Measured, Scores, Vectors
 from datacomp.evaluate.model import Model
 
 LOGIT_SCALE = np.float32(100.0)
+
+
+Rows: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]  # (samples, columns)
+
+
+class Embedded(NamedTuple):
+    """Every sample's vector, its label, and its row of metadata where there is one."""
+
+    images: Vectors  # (samples, D)
+    labels: Labels  # (samples,)
+    rows: Rows
 
 
 class Scored(NamedTuple):
@@ -18,7 +29,7 @@ class Scored(NamedTuple):
 
     scores: Scores  # (samples, classes)
     labels: Labels  # (samples,)
-    rows: np.ndarray[Any, np.dtype[np.int64]]  # (samples, columns)
+    rows: Rows
 
 
 def evaluate(model: Model, test_set: sets.TestSet) -> Measured:
@@ -28,6 +39,13 @@ def evaluate(model: Model, test_set: sets.TestSet) -> Measured:
 
 def score(model: Model, test_set: sets.TestSet, columns: tuple[str, ...] = ()) -> Scored:
     """Score every sample against every class."""
+    found = embed(model, test_set, len(test_set.class_names), columns)
+    scores = (LOGIT_SCALE * found.images @ model.classifier(test_set.class_names, test_set.templates).T).astype(np.float32, copy=False)
+    return Scored(scores, found.labels, found.rows)
+
+
+def embed(model: Model, test_set: sets.TestSet, classes: int, columns: tuple[str, ...] = ()) -> Embedded:
+    """Embed every sample. Raises StageError for a label that is none of so many classes."""
     labels, rows = [], []
 
     def noted() -> Iterator[sets.Sample]:
@@ -37,10 +55,9 @@ def score(model: Model, test_set: sets.TestSet, columns: tuple[str, ...] = ()) -
             yield sample
 
     images = model.images(noted())
-    if not max(labels) < len(test_set.class_names):
-        raise StageError(f"test set {test_set.path.name} has labels outside its {len(test_set.class_names)} classes", repair=sets.AGAIN)
-    scores = (LOGIT_SCALE * images @ model.classifier(test_set.class_names, test_set.templates).T).astype(np.float32, copy=False)
-    return Scored(scores, np.array(labels), np.stack(rows))
+    if not max(labels) < classes:
+        raise StageError(f"test set {test_set.path.name} has labels outside its {classes} classes", repair=sets.AGAIN)
+    return Embedded(images, np.array(labels), np.stack(rows))
 
 
 def measure(found: Scored) -> Measured:

@@ -3,13 +3,9 @@
 Groups are numbered from 0 to the highest that occurs; one without samples is listed with the count 0 and is never the worst.
 """
 
-from typing import Any, TypeAlias
-
-import numpy as np
-
 from datacomp.errors import StageError
 from datacomp.evaluate import classification, metrics, sets
-from datacomp.evaluate.classification import Scored
+from datacomp.evaluate.classification import Rows, Scored
 from datacomp.evaluate.metrics import Flags, Labels, Measured
 from datacomp.evaluate.model import Model
 
@@ -19,8 +15,6 @@ FMOW = ("region", "year", "y")
 DOLLAR_STREET = ("income_ds", "income_meta", "region")
 GEODE = ("region", "country")
 _MAX_GROUPS = 10_000  # there are dozens
-
-Rows: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]  # (samples, columns)
 
 
 def iwildcam(model: Model, test_set: sets.TestSet) -> Measured:

@@ -4,21 +4,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from datacomp import digest, files, progress
+from datacomp import files, progress
 from datacomp.artifacts import results
 from datacomp.artifacts.results import PUBLISHED, RESULTS, Network, Results, TaskResult
-from datacomp.artifacts.run import Checkpoint, Run, weights_path
+from datacomp.artifacts.run import Checkpoint, Run
 from datacomp.declared.scale import Scale
 from datacomp.declared.suite import Family, Suite, Task
-from datacomp.errors import StageError
 from datacomp.evaluate import classification, faces, grouped, retrieval, sets, winogavil
+from datacomp.evaluate import subject as subjects
 from datacomp.evaluate.check import check_samples
 from datacomp.evaluate.metrics import Measured
 from datacomp.evaluate.model import Model
+from datacomp.evaluate.subject import Subject
 from datacomp.launch import local
 from datacomp.launch.local import Workers
-from datacomp.network import choose
-from datacomp.network.embed import Embedder, Encoder
 from datacomp.records import Record
 
 FAMILIES: dict[Family, Callable[[Model, sets.TestSet], Measured]] = {
@@ -43,40 +42,6 @@ class _Finished(Record):
     result: TaskResult
 
 
-class _OfRun(NamedTuple):
-    """A checkpoint of a run."""
-
-    scale: Scale
-    weights: Path
-    sha256: str
-
-    def load(self, device: str) -> Encoder:
-        if not self.weights.is_file() or digest.of_file(self.weights) != self.sha256:
-            raise StageError(f"{self.weights} is not the checkpoint that the run's record names", repair="restore the file, or train again")
-        return Embedder(self.scale, self.weights, device=device)
-
-
-class _Published(NamedTuple):
-    """A network that others trained."""
-
-    found: choose.Network
-
-    def load(self, device: str) -> Encoder:
-        return choose.load(self.found, device)
-
-
-class _Subject(NamedTuple):
-    """What is evaluated: weights, the network that they belong to if it is not the scale's, and how they are loaded."""
-
-    weights_sha256: str
-    network: Network | None
-    source: _OfRun | _Published
-
-    def told(self) -> dict[str, object]:
-        """Its part of a record; what is not there is not written."""
-        return {"weights_sha256": self.weights_sha256} | ({"network": self.network} if self.network else {})
-
-
 def evaluate(
     run: Run,
     scale: Scale,
@@ -94,14 +59,11 @@ def evaluate(
     Results of another checkpoint or suite are never taken for this one's: each file names the digests of both. Those of some tasks only are
     returned and stand in eval_results.jsonl; the record of the suite is not written.
     """
-    run.record.inputs.check(scale)
-    last = run.record.checkpoints[-1]
-    wanted = checkpoint or last
-    path = results.path_in(run.path, suite.spec.name, step=None if wanted == last else wanted.step)
-
-    with files.writing(run.path):
-        subject = _Subject(wanted.sha256, None, _OfRun(scale, weights_path(run.path, wanted.step), wanted.sha256))
-        return _evaluate(subject, suite, suite.chosen(tasks), data, path, path.parent / suite.spec.name, device=device, threads=threads, workers=workers)
+    subject = subjects.of_run(run, scale, checkpoint)
+    name = suite.spec.name
+    with files.writing(subject.home):
+        path, folder = subject.folder / f"{name}.json", subject.folder / name
+        return _evaluate(subject, suite, suite.chosen(tasks), data, path, folder, device=device, threads=threads, workers=workers)
 
 
 def evaluate_published(
@@ -117,15 +79,13 @@ def evaluate_published(
     workers: Workers = None,
 ) -> Results:
     """Evaluate a network that others trained, as `choose.one` finds it, into the folder `out`."""
-    found = choose.one(None, model, weights)
-    network = Network(name=found.name, sha256=digest.of_content(choose.declared(found).content()))
-    subject = _Subject(found.sha256, network, _Published(found))
-    with files.writing(out):
+    subject = subjects.of_model(model, weights, out)
+    with files.writing(subject.home):
         return _evaluate(subject, suite, suite.chosen(tasks), data, out / RESULTS, out, device=device, threads=threads, workers=workers)
 
 
 def _evaluate(
-    subject: _Subject,
+    subject: Subject,
     suite: Suite,
     tasks: tuple[Task, ...],
     data: Path,
@@ -181,7 +141,7 @@ def _kept(folder: Path, task: Task, about: dict[str, object]) -> TaskResult | No
 class _Share(NamedTuple):
     """Tasks that one process measures with one network."""
 
-    subject: _Subject
+    subject: Subject
     about: dict[str, object]
     tasks: tuple[Task, ...]
     data: Path

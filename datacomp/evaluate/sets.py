@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -30,6 +30,7 @@ _MAX_DIGITS = 9  # of a label
 _PROMPTS = {"retrieval": (), "winogavil": (EXAMPLES,)}  # the texts beside the tars; for all other families those of a classifier
 AGAIN = "make or download the set again"
 
+Split: TypeAlias = Literal["test", "train"]
 Pixels: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]  # (H, W, 3)
 Row: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]  # (columns,)
 
@@ -50,6 +51,7 @@ class TestSet:
     class_names: tuple[str, ...]
     templates: tuple[str, ...]  # {c} stands for the class
     content_sha256: str
+    split: Split = "test"
 
 
 class Sample(NamedTuple):
@@ -167,12 +169,33 @@ def _published(folder: Path, family: Family, data: PublishedData, revision: str)
     return _test_set(folder, manifest)
 
 
-def _shards(folder: Path) -> int:
+def count(split: Split) -> str:
+    """The name of the text that says how many tars a split has."""
+    return COUNT.replace("test", split)
+
+
+def has_train(data: Path, task: Task) -> bool:
+    """Whether a training split lies beside a task's test set."""
+    return (data / task.folder / count("train")).is_file()
+
+
+def read_train(folder: Path) -> TestSet:
+    """Open a set's training split, whose files lie under train/ as those of the test set lie under test/. Its classes are those of the test set.
+
+    It has no manifest: its digest is that of its files as they are now.
+    """
+    names = [count("train"), *(f"train/{number}.tar" for number in range(_shards(folder, "train")))]
+    if missing := [name for name in names if not (folder / name).is_file()]:
+        raise StageError(f"set {folder.name} lacks {missing[0]}", repair="make its training split again")
+    return TestSet(folder, (), (), digest.of_files({name: folder / name for name in names}), "train")
+
+
+def _shards(folder: Path, split: Split = "test") -> int:
     """How many tars a set says that it has."""
-    path = folder / COUNT
+    path = folder / count(split)
     said = path.read_bytes()[:20].decode(errors="replace").strip() if path.is_file() else "nothing"
     if not (said.isascii() and said.isdigit() and 1 <= int(said) <= _MAX_SHARDS):
-        raise StageError(f"test set {folder.name}: {COUNT} says {said!r}", allowed="the number of tars, test/0.tar and so on", repair=AGAIN)
+        raise StageError(f"test set {folder.name}: {count(split)} says {said!r}", allowed=f"the number of tars, {split}/0.tar and so on", repair=AGAIN)
     return int(said)
 
 
@@ -186,10 +209,10 @@ def _lines(path: Path) -> tuple[str, ...]:
 
 def samples(test_set: TestSet) -> Iterator[Sample]:
     """Go through the pictures of a set, in the order of its tars."""
-    for number in range(_shards(test_set.path)):
-        path = test_set.path / "test" / f"{number}.tar"
+    for number in range(_shards(test_set.path, test_set.split)):
+        path = test_set.path / test_set.split / f"{number}.tar"
         if not path.is_file():
-            raise StageError(f"test set {test_set.path.name} lacks test/{number}.tar", repair=AGAIN)
+            raise StageError(f"test set {test_set.path.name} lacks {test_set.split}/{number}.tar", repair=AGAIN)
         for sample, data in tars.read_all(path):
             image = sample.image_extension()
             where = f"{path}: sample {sample.key!r}"

@@ -5,7 +5,7 @@ import hashlib
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -45,15 +45,15 @@ def parquet(source: Path) -> list[Path]:
     return sorted(source.glob("*.parquet"))
 
 
-def labelled(source: Path) -> Iterator[Found]:
-    """Pictures with labels."""
+def labelled(source: Path, names: Sequence[str]) -> Iterator[Found]:
+    """Pictures with labels: of tables, else the places of the folders among `names`."""
     if parquet(source):
         return (Found(where, _picture(image), _text(label)) for where, (image, label) in _rows(source, "image", "label"))
-    return _in_folders(source)
+    return _in_folders(source, names)
 
 
-def _in_folders(source: Path) -> Iterator[Found]:
-    found = [(path, label) for label, name in enumerate(classes(source)) for path in sorted((source / name).rglob("*"))]
+def _in_folders(source: Path, names: Sequence[str]) -> Iterator[Found]:
+    found = [(path, label) for label, name in enumerate(names) for path in sorted((source / name).rglob("*"))]
     pictures = [(path, label) for path, label in found if path.is_file() and not path.name.startswith(".")]
     for path, label in progress.show(pictures, total=len(pictures), unit=" pictures", title="convert"):
         yield Found(str(path), path.read_bytes(), str(label))
