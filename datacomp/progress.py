@@ -18,8 +18,8 @@ def show(items: Iterable[Item], *, total: int, unit: str, title: str, start: int
             bar.update(min(step(item) if callable(step) else step, total - bar.n))
 
 
-def counter(*, total: int, unit: str, title: str, start: int = 0) -> "tqdm[Any]":
-    """A bar for what no loop passes on: a context whose `update` counts further."""
+def counter(*, total: int | None, unit: str, title: str, start: int = 0) -> "tqdm[Any]":
+    """A bar for what no loop passes on, or of which nobody knows how much there is: a context whose `update` counts further."""
     from tqdm import tqdm
 
     return tqdm(total=total, initial=start, unit=unit, desc=title, mininterval=0.5, dynamic_ncols=True, unit_scale=True)

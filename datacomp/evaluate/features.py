@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from datacomp import digest, files
+from datacomp import digest, files, progress
 from datacomp.artifacts.results import Network
 from datacomp.evaluate import aside, classification
 from datacomp.evaluate.metrics import Labels, Vectors
@@ -40,7 +40,10 @@ def of(test_set: TestSet, classes: int, path: Path, told: dict[str, Any], model:
     if record.is_file() and aside.same(kept := FeaturesRecord.read(record), said) and path.is_file() and digest.of_file(path) == kept.file_sha256:
         stored = np.load(path, allow_pickle=False)
         return Features(np.ascontiguousarray(stored["vector"]), np.ascontiguousarray(stored["label"]))
-    found = classification.embed(model(), test_set, classes)
+    network = model()
+    with progress.counter(total=None, unit=" pictures", title=f"embed {test_set.path.name} {test_set.split}") as bar:
+        network.seen = bar.update
+        found = classification.embed(network, test_set, classes)
     rows = np.empty(len(found.labels), [("label", "<i8"), ("vector", "<f4", found.images.shape[1:])])
     rows["label"], rows["vector"] = found.labels, found.images
     with files.whole(path) as temporary, temporary.open("wb") as file:

@@ -20,8 +20,9 @@ _AHEAD_BATCHES = 2  # that are decoded while one is computed
 class Model:
     """A network and what was made with it. Pictures are decoded by threads while the network computes; `seen` is told how many were embedded."""
 
-    def __init__(self, network: Encoder, *, workers: int = 1, seen: Callable[[int], None] | None = None) -> None:
-        self.network, self._workers, self._seen = network, workers, seen or (lambda _: None)
+    def __init__(self, network: Encoder, *, workers: int = 1) -> None:
+        self.network, self._workers = network, workers
+        self.seen: Callable[[int], object] = lambda _: None
         self._classifiers: dict[str, Vectors] = {}
 
     def images(self, samples: Iterable[Sample], *, rgb_first: bool = True) -> Vectors:
@@ -33,7 +34,7 @@ class Model:
         found = []
         for batch in self._batches(samples, rgb_first=rgb_first):
             found.append(self.network.images(np.stack(batch)))
-            self._seen(len(batch))
+            self.seen(len(batch))
         if not found:
             raise StageError("a test set has no samples", repair=AGAIN)
         return _finite(np.concatenate(found))

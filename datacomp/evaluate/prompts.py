@@ -6,7 +6,7 @@ from typing import Annotated, Any, NamedTuple
 
 import pydantic
 
-from datacomp import digest, files
+from datacomp import digest, files, progress
 from datacomp.declared.suite import Task
 from datacomp.errors import StageError
 from datacomp.evaluate import aside, sets
@@ -90,6 +90,9 @@ def evaluate(subject: Subject, task: Task, prompts: Prompts, data: Path, *, how:
 
 
 def _measure(job: _Job) -> None:
-    found = FAMILIES[job.task.family](job.how.model(job.subject), job.test_set)
+    model = job.how.model(job.subject)
+    with progress.counter(total=job.task.samples, unit=" samples", title=f"evaluate {job.task.name}") as bar:
+        model.seen = bar.update
+        found = FAMILIES[job.task.family](model, job.test_set)
     check_samples(job.task, found.samples)
     Prompted.model_validate(job.said | aside.values(found)).write(job.path)

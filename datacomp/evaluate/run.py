@@ -166,9 +166,9 @@ def _measure(share: _Share) -> None:
     tasks = [task for task in share.tasks if _kept(share.folder, task, share.about) is None]
     local.set_threads(share.threads)
     test_sets = [sets.read(share.data, task) for task in progress.show(tasks, total=len(tasks), unit=" sets", title="check test sets")]
-    network = share.subject.source.load(local.device(share.device))
+    model = Model(share.subject.source.load(local.device(share.device)), workers=max(1, local.cores() // share.beside))
     with progress.counter(total=sum(task.samples for task in tasks), unit=" samples", title="evaluate") as bar:
-        model = Model(network, workers=max(1, local.cores() // share.beside), seen=bar.update)
+        model.seen = bar.update
         for number, (task, test_set) in enumerate(zip(tasks, test_sets, strict=True), start=1):
             bar.set_description(f"evaluate {task.name} ({number}/{len(tasks)})")
             found = FAMILIES[task.family](model, test_set)
