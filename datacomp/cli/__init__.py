@@ -21,6 +21,7 @@ from datacomp.cli import (
     results,
     run,
     runs,
+    scaling,
     score,
     subset,
     train,
@@ -38,7 +39,27 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-_GROUPS = (pool, score, filtering, subset, inspect, decontaminate, estimate, train, evaluate, export, enter, board, init, run, jobs, runs, results, calibrate)
+_GROUPS = (
+    pool,
+    score,
+    filtering,
+    subset,
+    inspect,
+    decontaminate,
+    estimate,
+    train,
+    evaluate,
+    export,
+    enter,
+    board,
+    init,
+    run,
+    jobs,
+    runs,
+    results,
+    scaling,
+    calibrate,
+)
 for group in _GROUPS:
     group.register(app)
 
