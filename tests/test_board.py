@@ -401,7 +401,7 @@ def test_templates_never_mark_anything_as_safe():
 @pytest.mark.parametrize(("seeds", "level"), [((0, 1), verify.ARTEFACTS_CHECKED), ((0, 0), verify.SELF_REPORTED), ((0,), verify.SELF_REPORTED)])
 def test_artefacts_are_checked_only_when_every_seed_s_run_was(make_entry, tmp_path, monkeypatch, seeds, level):
     make_entry(seeds=(0, 1)).write(tmp_path / "entry.json")
-    monkeypatch.setattr(verify, "_against_run", lambda entry, folder: (verify.Check("run", ""), int(folder.name)))
+    monkeypatch.setattr(verify, "against_run", lambda entry, folder: (verify.Check("run", ""), int(folder.name)))
     assert verify.verify(tmp_path / "entry.json", tuple(map(Path, map(str, seeds))))[2] == level
 
 

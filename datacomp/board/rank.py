@@ -61,11 +61,9 @@ def _entry(path: Path, name: str) -> tuple[Entry | None, str]:
         return None, "it is no regular file"  # a link could lead anywhere, also to something without an end
     try:
         entry = Entry.read(path)
-        problems = [f"{check.name}: {check.problem}" for check in verify.check(entry) if check.problem]
+        problems = [f"{check.name}: {check.problem}" for check in verify.for_board(entry) if check.problem]
     except DatacompError as error:
         return None, str(error).replace(str(path), name)  # the page says the same wherever the folder lies
-    if "for tests only" in entry.marks:
-        problems.append(f"scale {entry.scale} is for tests only")
     return (None, problems[0]) if problems else (entry, "")
 
 
