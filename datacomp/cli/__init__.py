@@ -22,6 +22,7 @@ from datacomp.cli import (
     run,
     runs,
     score,
+    submit,
     subset,
     train,
 )
@@ -38,7 +39,27 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-_GROUPS = (pool, score, filtering, subset, inspect, decontaminate, estimate, train, evaluate, export, enter, board, init, run, jobs, runs, results, calibrate)
+_GROUPS = (
+    pool,
+    score,
+    filtering,
+    subset,
+    inspect,
+    decontaminate,
+    estimate,
+    train,
+    evaluate,
+    export,
+    enter,
+    submit,
+    board,
+    init,
+    run,
+    jobs,
+    runs,
+    results,
+    calibrate,
+)
 for group in _GROUPS:
     group.register(app)
 
