@@ -33,7 +33,11 @@ def card(entry: Entry, names: Iterable[str]) -> str:
     first, held = entry.runs[0], sorted(names)
     facts = [
         *(source(one) for one in first.sources),
-        *(f"list {code(one.subset.uids_sha256[:12])}: filter {code(one.subset.filter)}, options {code(str(one.subset.options))}" for one in first.sources),
+        *(
+            f"{code(one.name)} is the list of filter {code(one.subset.filter)}, options {code(str(one.subset.options))}"
+            for one in first.sources
+            if one.subset.filter
+        ),
         f"outside models and data used to choose samples: {', '.join(map(code, entry.external_resources)) or 'none stated'}",
         f"seeds: {', '.join(str(run.seed) for run in entry.runs)}; division {entry.division}",
         *(f"{code(place)} = {code(value)}, a change of the recipe" for place, value in entry.changes.items()),

@@ -16,7 +16,7 @@ def told(text: str, *, meant: Iterable[str] = ()) -> list[str]:
     public = {word for name in meant for word in re.findall(r"[\w.-]+", name)}
     home = str(Path.home())
     names = {"the name of this machine": socket.gethostname(), "your name on this machine": _user()}
-    found = ["a path in your home folder"] if home.count("/") and home not in {"/", "/root"} and home in text else []
+    found = ["a path in your home folder"] if home != "/" and home in text else []
     found += ["an e-mail address"] if _ADDRESS.search(text) else []
     return found + [what for what, name in names.items() if name not in public and _is_telling(name) and re.search(rf"\b{re.escape(name)}\b", text)]
 
