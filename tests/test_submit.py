@@ -294,6 +294,17 @@ def test_an_entry_that_tells_of_this_machine_becomes_no_bundle(made, somebody, t
     assert not (tmp_path / "bundle").exists()
 
 
+def test_the_name_of_a_user_becomes_public_only_where_it_is_said(made, somebody, tmp_path):
+    finished, entry = made
+    entry.model_copy(update={"proposed_by": "jdoe42"}).write(finished[0].path.parent / "entry.json")  # what `datacomp run` takes where nothing is said
+    command = ("submit", "prepare", *(run.path for run in finished), "--out", tmp_path / "bundle")
+    assert "would make public your name on this machine" in str(called(*command).exception)
+    assert "part of a new entry is said" in str(called(*command, "--author", "jdoe42").exception)
+    assert not (tmp_path / "bundle").exists()
+    ended(*command, "--method", "mine", "--author", "jdoe42")
+    assert Entry.read(tmp_path / "bundle" / "entry.json").proposed_by == "jdoe42"
+
+
 def test_nothing_that_leaves_tells_of_this_machine(bundle, small_hub, somebody, tmp_path):
     shown = ended("submit", "push", bundle, "--repository", MINE, "--dry-run").replace(str(bundle), "")
     submit.hand_in(bundle, MINE)

@@ -80,14 +80,17 @@ def prepare(
 
     finished = [runs.read(folder) for folder in run]
     beside = run[0].parent / bundle.ENTRY
-    if not method and not beside.is_file():
+    if not (method and author) and not beside.is_file():
         raise EntryError(f"there is no {beside}", repair="say --method and --author, as of datacomp enter")
+    if not (method and author) and any((method, author, run_by, description, link, sources)):
+        raise EntryError(f"part of a new entry is said, in place of {beside}", repair="say both --method and --author, or nothing of an entry")
     if method:
         about = options.about(method, author, run_by, description, link, sources, track)
         entry = enter.enter(finished, suites.load(suite), tracks.load(track), about)
     else:
         entry = Entry.read(beside)
-    made = submit.prepare(finished, entry, out, lists=(lists or ()) if lists or with_list else None, weights=with_weights)
+    asked = (lists or ()) if lists or with_list else None
+    made = submit.prepare(finished, entry, out, lists=asked, weights=with_weights, meant=(author, run_by))
     typer.echo(f"bundle {made.id} in {out}: {len(made.files)} files, {sum(file.bytes for file in made.files.values()):,} bytes")
 
 

@@ -81,9 +81,12 @@ def propose(path: Path, pool: Path, scale: Scale, about: About, out: Path, *, tr
     return queue.write(out, queued, path)
 
 
-def prepare(finished: Sequence[Run], entry: Entry, out: Path, *, lists: Sequence[Path] | None = None, weights: bool = False) -> Bundle:
+def prepare(
+    finished: Sequence[Run], entry: Entry, out: Path, *, lists: Sequence[Path] | None = None, weights: bool = False, meant: Sequence[str] = ()
+) -> Bundle:
     """Write the bundle of an entry and its runs, with weights if wanted, and with its lists, named or beside the runs, unless `lists` is None.
 
+    `meant` are names that somebody wants to be known by, even where they are those of this machine's user.
     Raises EntryError for runs that are not the entry's, StageError for what would tell of this machine.
     """
     content: dict[str, bytes | Path] = {bundles.ENTRY: digest.canonical(entry.plain()).encode()}
@@ -98,7 +101,7 @@ def prepare(finished: Sequence[Run], entry: Entry, out: Path, *, lists: Sequence
         content[SOURCES] = digest.canonical({"source": stated, "checklist": entry.answers}).encode()
     content[bundles.CARD] = card.card(entry, content).encode()
     texts = {name: one.decode() if isinstance(one, bytes) else bundles.text(one) for name, one in content.items() if Path(name).suffix in bundles.TEXTS}
-    _demand_public(texts, meant=(entry.proposed_by, entry.run_by))
+    _demand_public(texts, meant)
     return bundles.write(out, content)
 
 
