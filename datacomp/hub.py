@@ -1,4 +1,4 @@
-"""Data sets on the Hugging Face Hub: what files there are, and each fetched and checked; nothing of them is run. HF_ENDPOINT is respected."""
+"""Data sets on the Hugging Face Hub: what files there are, each fetched and checked, none run; and how it is asked. HF_ENDPOINT is respected."""
 
 import hashlib
 import socket
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from huggingface_hub import HfApi, constants
-from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub import HfApi, constants, get_token
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
 from datacomp import digest, files, progress
@@ -18,6 +18,7 @@ from datacomp.errors import AssetError
 
 _TRIES, _PAUSE_S = 3, 5
 _AT_ONCE = 8  # files
+_MAY_PASS = (408, 429)  # of the answers that refuse
 
 Answer = TypeVar("Answer")
 
@@ -32,7 +33,7 @@ class Source(NamedTuple):
 def commit(source: Source) -> str:
     """The commit that a revision stands for today."""
     api = HfApi()
-    found = _asked(source, lambda: api.dataset_info(source.repository, revision=source.revision or None).sha)
+    found = asked(source, lambda: api.dataset_info(source.repository, revision=source.revision or None).sha)
     if not found:
         raise AssetError(f"the Hub names no commit of {source.repository}", repair="check HF_ENDPOINT")
     return found
@@ -41,7 +42,7 @@ def commit(source: Source) -> str:
 def listing(source: Source, folder: str = "") -> dict[str, RepoFile]:
     """The files of a repository, or of a folder in it, by path."""
     api = HfApi()
-    tree = _asked(source, lambda: list(api.list_repo_tree(source.repository, folder or None, recursive=True, revision=source.revision, repo_type="dataset")))
+    tree = asked(source, lambda: list(api.list_repo_tree(source.repository, folder or None, recursive=True, revision=source.revision, repo_type="dataset")))
     return {file.path: file for file in tree if isinstance(file, RepoFile)}
 
 
@@ -51,7 +52,7 @@ def fetch(source: Source, wanted: dict[str, RepoFile], folder: Path, work: Path,
 
     def bring(name: str) -> int:
         file = wanted[name]
-        path = Path(_asked(source, lambda: api.hf_hub_download(source.repository, file.path, repo_type="dataset", revision=source.revision, local_dir=work)))
+        path = Path(asked(source, lambda: api.hf_hub_download(source.repository, file.path, repo_type="dataset", revision=source.revision, local_dir=work)))
         if not is_same(path, file):
             path.unlink()
             raise AssetError(f"{file.path} arrived with another digest than the Hub states", repair="start the same command again; it brings this file anew")
@@ -75,8 +76,11 @@ def is_same(path: Path, file: RepoFile) -> bool:
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest() == file.blob_id
 
 
-def _asked(source: Source, question: Callable[[], Answer]) -> Answer:
-    """Ask the Hub, a few times if it does not answer."""
+def asked(source: Source, question: Callable[[], Answer]) -> Answer:
+    """Ask the Hub, a few times if it does not answer; the question must be one that may be asked twice.
+
+    Raises AssetError for what it refuses and where it cannot be reached. The token stands in no message.
+    """
     for attempt in range(1, _TRIES + 1):
         try:
             return question()
@@ -87,7 +91,11 @@ def _asked(source: Source, question: Callable[[], Answer]) -> Answer:
             ) from None
         except RevisionNotFoundError:
             raise AssetError(f"{source.repository} has no revision {source.revision}", repair="correct the revision") from None
+        except HFValidationError as error:
+            raise AssetError(f"{source.repository} is no name of a repository: {_first(error)}", allowed="OWNER/NAME") from None
         except Exception as error:
+            if _is_refusal(error):
+                raise AssetError(f"the Hub refuses what is asked of {source.repository}: {_first(error)}", repair=_MAY_NOT) from None
             if not _by_network(error):
                 raise
             if attempt == _TRIES:
@@ -99,15 +107,26 @@ def _asked(source: Source, question: Callable[[], Answer]) -> Answer:
     raise AssertionError
 
 
-def _by_network(error: Exception) -> bool:
-    """The client's errors of connections are of its HTTP library, whose name changes between releases."""
+_MAY_NOT = "log in with a token that may do this: hf auth login; else correct what the Hub names"
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether the Hub understood the question and says no, so that asking again is of no use."""
+    return isinstance(error, HfHubHTTPError) and 400 <= error.response.status_code < 500 and error.response.status_code not in _MAY_PASS
+
+
+def _by_network(error: BaseException) -> bool:
+    """The client's errors of connections are of its HTTP library, whose name changes between releases; those of an upload are wrapped."""
+    if type(error) is RuntimeError and error.__cause__ is not None:
+        return _by_network(error.__cause__)
     if isinstance(error, OSError) and error.errno is not None:
         return False  # the disk's
     return isinstance(error, OSError) or type(error).__module__.startswith(("httpx", "httpcore", "huggingface_hub"))
 
 
 def _first(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:200]
+    text = str(error).replace(get_token() or "\0", "…")
+    return next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)[:200]
 
 
 def answers() -> bool:

@@ -223,6 +223,30 @@ def test_two_files_that_would_share_a_page_do_not(make_entry, folder):
     assert [name for name, _ in board.left_out] == ["a-b.json"]
 
 
+def withdrawal(path, **changed):
+    said = {"format": "datacomp-withdrawal/1", "entry_sha256": digest.of_file(path), "reason": "a uid was listed by mistake"} | changed
+    path.with_suffix(".withdrawal.json").write_text(json.dumps(said))
+
+
+def test_a_withdrawn_entry_leaves_the_tables_and_its_correction_stays(make_entry, folder):
+    make_entry("wrong").write(folder / "a.json")
+    make_entry("right").write(folder / "b.json")
+    assert len(rank.read(folder).tables[0].listed) == 2
+    withdrawal(folder / "a.json", replaced_by="b.json")
+    board = rank.read(folder)
+    assert [listed.entry.method for listed in board.tables[0].listed] == ["right"]
+    assert board.left_out == (("a.json", "withdrawn: a uid was listed by mistake; replaced by b.json"),)
+
+
+@pytest.mark.parametrize("changed", [{"entry_sha256": "0" * 64}, {"reason": ""}, {"format": "other"}], ids=lambda changed: next(iter(changed)))
+def test_a_withdrawal_of_nothing_or_without_a_reason_withdraws_nothing(make_entry, folder, changed):
+    make_entry().write(folder / "a.json")
+    withdrawal(folder / "a.json", **changed)
+    board = rank.read(folder)
+    assert len(board.tables[0].listed) == 1
+    assert len(board.left_out) == ("entry_sha256" not in changed)
+
+
 def test_a_name_that_cannot_be_part_of_an_address_is_left_out(make_entry, folder):
     make_entry().write(folder / 'a"onload=x.json')
     assert [name for name, _ in rank.read(folder).left_out] == ['a"onload=x.json']
@@ -401,7 +425,7 @@ def test_templates_never_mark_anything_as_safe():
 @pytest.mark.parametrize(("seeds", "level"), [((0, 1), verify.ARTEFACTS_CHECKED), ((0, 0), verify.SELF_REPORTED), ((0,), verify.SELF_REPORTED)])
 def test_artefacts_are_checked_only_when_every_seed_s_run_was(make_entry, tmp_path, monkeypatch, seeds, level):
     make_entry(seeds=(0, 1)).write(tmp_path / "entry.json")
-    monkeypatch.setattr(verify, "_against_run", lambda entry, folder: (verify.Check("run", ""), int(folder.name)))
+    monkeypatch.setattr(verify, "against_run", lambda entry, folder: (verify.Check("run", ""), int(folder.name)))
     assert verify.verify(tmp_path / "entry.json", tuple(map(Path, map(str, seeds))))[2] == level
 
 

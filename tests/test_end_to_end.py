@@ -122,7 +122,7 @@ def test_a_board_refuses_what_is_for_tests_only(smoke, tmp_path):
     (tmp_path / "entries").mkdir()
     (tmp_path / "entries" / "smoke.json").write_bytes((smoke / "undisturbed" / "entry.json").read_bytes())
     done = datacomp("board", "build", "--entries", tmp_path / "entries", "--out", tmp_path / "board")
-    assert "left out: smoke.json: scale smoke is for tests only" in done.stderr
+    assert "left out: smoke.json: the scale has a board: scale smoke is for tests only" in done.stderr
     assert "0 entries" in done.stdout
 
 

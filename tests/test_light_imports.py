@@ -15,7 +15,11 @@ def loaded(code: str) -> set[str]:
     return {name.split(".")[0] for name in done.stdout.splitlines()[-1].split()}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["pool", "make", "--help"], ["run", "--help"], ["score", "--help"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["train", "--help"], ["pool", "make", "--help"], ["run", "--help"], ["score", "--help"], ["submit", "push", "--help"]],
+    ids=" ".join,
+)
 def test_help_loads_nothing_heavy(arguments):
     code = f"from datacomp.cli import app\ntry:\n    app({arguments!r})\nexcept SystemExit:\n    pass"
     assert loaded(code) & HEAVY == set()

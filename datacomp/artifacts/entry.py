@@ -11,6 +11,7 @@ from datacomp.declared.scale import Scale
 from datacomp.records import Count, Digest, Line, Record
 
 FORMAT: Literal["datacomp-entry/1"] = "datacomp-entry/1"
+WITHDRAWAL = ".withdrawal.json"  # what the file of one ends in
 
 Name = Annotated[str, pydantic.Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
 Link = Annotated[str, pydantic.Field(max_length=500, pattern=r"^https?://[^\s\x00-\x1f\x7f]+$")]
@@ -83,3 +84,12 @@ class Entry(Record):
     def recipe(self) -> Scale:
         """The scale's recipe with the entry's changes."""
         return scales.changed(scales.load(self.scale), self.changes)
+
+
+class Withdrawal(Record):
+    """Takes an entry off every table; the entry's own file stays as it is."""
+
+    format: Literal["datacomp-withdrawal/1"]
+    entry_sha256: Digest  # of the entry's file
+    reason: Annotated[str, pydantic.Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
+    replaced_by: Line = ""  # the file of the entry that corrects it

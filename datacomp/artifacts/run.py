@@ -118,13 +118,18 @@ def weights_path(run: Path, step: int) -> Path:
     return run / "checkpoints" / f"step_{step:08d}" / WEIGHTS
 
 
-def read(path: Path) -> Run:
-    """Open a finished run whose last weights are those of its record."""
+def read_record(path: Path) -> Run:
+    """Open a finished run whose weights need not be here."""
     if not (path / RECORD).is_file():
         raise StageError(
             f"{path} holds no finished run: {RECORD} is missing", repair="start the same datacomp train command again; it goes on where it stopped"
         )
-    run = Run(path, RunRecord.read(path / RECORD), digest.of_file(path / RECORD))
+    return Run(path, RunRecord.read(path / RECORD), digest.of_file(path / RECORD))
+
+
+def read(path: Path) -> Run:
+    """Open a finished run whose last weights are those of its record."""
+    run = read_record(path)
     if not run.weights().is_file():
         raise StageError(f"{path} lacks {run.weights().relative_to(path)}", repair="train again")
     if digest.of_file(run.weights()) != run.record.checkpoints[-1].sha256:

@@ -16,6 +16,8 @@ from datacomp.declared.track import Question, Track
 from datacomp.errors import EntryError
 from datacomp.records import Line, Record
 
+TESTS_ONLY = "for tests only"  # a mark
+
 
 class Stated(Record):
     """What a participant says of one source, in sources.toml."""
@@ -205,7 +207,7 @@ def marks(entry: Entry, scale: Scale, suite: Suite) -> tuple[str, ...]:
     said = {
         "draft scale": scale.status == "draft",
         "draft suite": suite.spec.status == "draft",
-        "for tests only": not scale.board,
+        TESTS_ONLY: not scale.board,
         "open division": entry.division == "open",
         "single seed": len(entry.runs) == 1,
         f"{missing:,} samples missing": missing > 0,

@@ -4,11 +4,14 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from datacomp.artifacts.entry import Entry
+from datacomp import digest
+from datacomp.artifacts.entry import WITHDRAWAL, Entry, Withdrawal
 from datacomp.board import averages, verify
 from datacomp.errors import DatacompError
 
 _PLAIN_NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*/)*[A-Za-z0-9][A-Za-z0-9._-]*\.json")  # it becomes a file's name and part of an address
+
+_IRREGULAR = "it is no regular file"  # a link could lead anywhere, also to something without an end
 
 
 class Listed(NamedTuple):
@@ -39,11 +42,13 @@ class Board(NamedTuple):
 def read(folder: Path) -> Board:
     """Read every entry below a folder; one that does not hold is left out, with the reason."""
     listed: dict[str, Listed] = {}
-    left_out = []
-    for path in sorted(folder.rglob("*.json")):
+    withdrawn, left_out = _withdrawn(folder)
+    for path in sorted(path for path in folder.rglob("*.json") if not path.name.endswith(WITHDRAWAL)):
         name = path.relative_to(folder).as_posix()
         slug = name.removesuffix(".json").replace("/", "-")
         entry, problem = _entry(path, name)
+        if entry is not None and (reason := withdrawn.get(digest.of_file(path))):
+            entry, problem = None, reason
         if entry is None:
             left_out.append((name, problem))
         elif slug.casefold() in listed:
@@ -53,19 +58,34 @@ def read(folder: Path) -> Board:
     return Board(_tables(list(listed.values())), tuple(left_out))
 
 
+def _withdrawn(folder: Path) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Why entries were withdrawn, by the digests of their files; and the withdrawals that are none."""
+    found, broken = {}, []
+    for path in sorted(folder.rglob(f"*{WITHDRAWAL}")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink() or not path.is_file():
+            broken.append((name, _IRREGULAR))
+            continue
+        try:
+            record = Withdrawal.read(path)
+        except DatacompError as error:
+            broken.append((name, str(error).replace(str(path), name)))
+        else:
+            found[record.entry_sha256] = f"withdrawn: {record.reason}" + (f"; replaced by {record.replaced_by}" if record.replaced_by else "")
+    return found, broken
+
+
 def _entry(path: Path, name: str) -> tuple[Entry | None, str]:
     """Read the entry of a file, or say why it has no place on a board."""
     if not _PLAIN_NAME.fullmatch(name):
         return None, "its name holds more than letters, digits, dots, underscores and hyphens"
     if path.is_symlink() or not path.is_file():
-        return None, "it is no regular file"  # a link could lead anywhere, also to something without an end
+        return None, _IRREGULAR
     try:
         entry = Entry.read(path)
-        problems = [f"{check.name}: {check.problem}" for check in verify.check(entry) if check.problem]
+        problems = [f"{check.name}: {check.problem}" for check in verify.for_board(entry) if check.problem]
     except DatacompError as error:
         return None, str(error).replace(str(path), name)  # the page says the same wherever the folder lies
-    if "for tests only" in entry.marks:
-        problems.append(f"scale {entry.scale} is for tests only")
     return (None, problems[0]) if problems else (entry, "")
 
 

@@ -33,7 +33,7 @@ def verify(path: Path, run_folders: tuple[Path, ...] = ()) -> tuple[Entry, list[
     """
     entry = Entry.read(path)
     checks = check(entry)
-    found = [_against_run(entry, folder) for folder in run_folders]
+    found = [against_run(entry, folder) for folder in run_folders]
     checks += [checked for checked, _ in found]
     covered = {run.seed for run in entry.runs} == {seed for _, seed in found}
     return entry, checks, ARTEFACTS_CHECKED if covered and not any(checked.problem for checked in checks) else SELF_REPORTED
@@ -130,16 +130,23 @@ def _impossible_task(result: TaskResult, task: Task) -> list[str]:
     return problems
 
 
-def _against_run(entry: Entry, folder: Path) -> tuple[Check, int | None]:
-    """Hold an entry against one run on disk; return the run's seed too, None where there is no run."""
-    from datacomp.network import load  # torch is loaded where there is a run only
+def for_board(entry: Entry) -> list[Check]:
+    """Every check that a board makes of an entry."""
+    tests_only = f"scale {entry.scale} is for tests only" if enter.TESTS_ONLY in entry.marks else ""
+    return [*check(entry), Check("the scale has a board", tests_only)]
 
-    name = f"run at {folder}"
+
+def against_run(entry: Entry, folder: Path, *, weights: bool = True) -> tuple[Check, int | None]:
+    """Hold an entry against one run on disk, its records alone or its weights as well; return the run's seed too, None where there is no run."""
+    name = f"{'run' if weights else 'records'} at {folder}"
     seed = None
     try:
-        run = runs.read(folder)
+        run = runs.read(folder) if weights else runs.read_record(folder)
         seed = run.record.inputs.seed
-        load.read_tensors(run.weights())  # refuses weights that would run code for whoever trusts the entry
+        if weights:
+            from datacomp.network import load  # torch is loaded where there are weights only
+
+            load.read_tensors(run.weights())  # refuses weights that would run code for whoever trusts the entry
         claimed = next((found for found in entry.runs if found.seed == seed), None)
         if claimed is None:
             return Check(name, f"the entry has no run with its seed, {seed}"), seed

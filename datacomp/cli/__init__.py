@@ -23,6 +23,7 @@ from datacomp.cli import (
     runs,
     scaling,
     score,
+    submit,
     subset,
     train,
 )
@@ -51,6 +52,7 @@ _GROUPS = (
     evaluate,
     export,
     enter,
+    submit,
     board,
     init,
     run,

@@ -1,13 +1,16 @@
 """datacomp enter and datacomp verify."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from datacomp import places
 from datacomp.cli import options
 from datacomp.cli.options import Author, Description, Links, Method, Out, RunBy, Sources, Suite, Track
+
+if TYPE_CHECKING:
+    from datacomp.board.verify import Check
 
 
 def register(app: typer.Typer) -> None:
@@ -52,7 +55,12 @@ def verify(
     from datacomp.board import verify as verifying
 
     _, checks, level = verifying.verify(entry, tuple(run or ()))
-    for check in checks:
-        typer.echo(f"{'FAIL' if check.problem else 'pass'}  {check.name}{': ' + check.problem if check.problem else ''}")
+    show_checks(checks)
     verifying.demand(entry, checks)
     typer.echo(f"trust level: {level}")
+
+
+def show_checks(checks: list["Check"]) -> None:
+    """Print each check with pass, or FAIL and the reason."""
+    for check in checks:
+        typer.echo(f"{'FAIL' if check.problem else 'pass'}  {check.name}{': ' + check.problem if check.problem else ''}")

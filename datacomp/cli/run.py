@@ -41,6 +41,9 @@ def run(
     threads: Threads = None,
     save_every: Annotated[float, typer.Option("--save-every", min=0, help="Minutes between the points from which a killed run goes on.")] = 10.0,
     profile: Profile = "",
+    queued: Annotated[
+        str, typer.Option("--queued", help="A list that was handed in, by its folder or its id in leaderboard/queue/; in place of what says a list.")
+    ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the list and say what would be done; on Slurm, print the scripts.")] = False,
     test_only: Annotated[bool, typer.Option("--test-only", help="Ask Slurm's scheduler when the jobs would start; submit nothing.")] = False,
 ) -> None:
@@ -54,6 +57,8 @@ def run(
     from datacomp.launch import profile as profiles
     from datacomp.pipelines.run import ENTRY, Chain
 
+    if queued:
+        scale, subset, method, author, track, description, link = _queued(queued, (scale, subset, method, author, description, link))
     place, settings = options.place(profile), profiles.settings()
     recipe = scales.load(profiles.needed(scale, "scale", option="--scale SCALE", example="nano"))
     listed = Path(profiles.needed(subset, "subset", option="--subset LIST.npy", example="build/best.npy"))
@@ -82,6 +87,19 @@ def run(
         return
     tables.show_entries([chain.run()])
     typer.echo(f"entry: {chain.out / ENTRY}")
+
+
+def _queued(wish: str, said: tuple[object, ...]) -> tuple[str, str, str, str, str, str, list[str]]:
+    """What the record of a queued list says of scale, list, method, author, track, description and links; nobody else may say it."""
+    from datacomp.artifacts import queued as queue
+    from datacomp.errors import StageError
+
+    if any(said):
+        raise StageError(
+            "the record of a queued list says its scale, list, method, author, description and links", repair="leave those options out, or --queued"
+        )
+    found, path = queue.read(queue.find(wish))
+    return found.scale, str(path), found.method, found.proposed_by, found.track, found.description, list(found.links)
 
 
 def _usual_suite(scale: "Scale") -> str:

@@ -101,6 +101,7 @@ def first_merges(merges: int) -> bytes:
     return gzip.compress("\n".join(lines[: 1 + merges]).encode(), mtime=0)
 
 
+@cache
 def has_all_merges(tokens: Tokens) -> bool:
     """Whether these are the tokens that open_clip gives without being told of merges."""
     return tokens.merges == len(SimpleTokenizer().bpe_ranks)

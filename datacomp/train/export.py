@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from datacomp import digest, files
+from datacomp.artifacts import card as cards
 from datacomp.artifacts import run as runs
-from datacomp.artifacts.run import Checkpoint, Run, Source
+from datacomp.artifacts.run import Checkpoint, Run
 from datacomp.declared.scale import Scale, Tokens
 from datacomp.errors import StageError
 from datacomp.network import build, load
@@ -37,9 +38,7 @@ From a folder:
 
 From the Hub:
 
-```python
 {from_hub}
-```
 
 In float32, on one machine and in equal batches, pictures get bit for bit the embeddings that `datacomp evaluate` measures, captions the same but for rounding
 (about 1e-7), since it reads them only up to their end. clip_benchmark loads it too:
@@ -48,6 +47,10 @@ In float32, on one machine and in equal batches, pictures get bit for bit the em
 
 (`--output`, since the name it would choose holds the model's, slashes and all.)
 """
+
+_FROM_DATA_SET = """    hf download OWNER/NAME --repo-type dataset --include '{folder}/*' --local-dir BUNDLE
+
+then as above, FOLDER being `BUNDLE/{folder}`."""
 
 _FIRST_MERGES = """
 The tokenizer is CLIP's with its first {count:,} merges only, which stand in `{name}`. The config names that file, and open_clip looks for it in the
@@ -93,13 +96,15 @@ def _checkpoint(run: Run, step: int | None) -> Checkpoint:
 
 def _content(run: Run, scale: Scale, checkpoint: Checkpoint) -> dict[str, bytes | Path]:
     """Every file of the export in the order of writing, as its bytes or as the file to copy."""
+    content: dict[str, bytes | Path] = {**beside_weights(run, scale, checkpoint), WEIGHTS: runs.weights_path(run.path, checkpoint.step)}
+    content[CONFIG] = content.pop(CONFIG)
+    return content
+
+
+def beside_weights(run: Run, scale: Scale, checkpoint: Checkpoint, folder: str = "") -> dict[str, bytes]:
+    """What open_clip and readers need in the folder of a checkpoint's weights: card, tokenizer, config. `folder` is as in `card`."""
     tokens = {} if build.has_all_merges(scale.tokens) else {merges_name(scale.tokens): build.first_merges(scale.tokens.merges)}
-    return {
-        CARD: card(run, scale, checkpoint).encode(),
-        **tokens,
-        WEIGHTS: runs.weights_path(run.path, checkpoint.step),
-        CONFIG: digest.canonical(config(scale)).encode(),
-    }
+    return {CARD: card(run, scale, checkpoint, folder).encode(), **tokens, CONFIG: digest.canonical(config(scale)).encode()}
 
 
 def _missing(out: Path, sha256: dict[str, str]) -> list[str]:
@@ -136,33 +141,25 @@ def merges_name(tokens: Tokens) -> str:
     return f"bpe_{tokens.merges}_merges.txt.gz"
 
 
-def card(run: Run, scale: Scale, checkpoint: Checkpoint) -> str:
-    """The model card: what the run was, and how its weights are loaded."""
+def card(run: Run, scale: Scale, checkpoint: Checkpoint, folder: str = "") -> str:
+    """The model card: what the run was, and how its weights are loaded; `folder` is theirs in a data set's repository, if they lie in one."""
     inputs = run.record.inputs
+    weights = f"the weights after step {checkpoint.step:,} of {scale.budget.steps:,}, sha256 {cards.code(checkpoint.sha256)}"
     facts = (
-        f"scale {_code(scale.name)}, a {scale.status} recipe, sha256 {_code(inputs.recipe_sha256)}; division {inputs.division}, seed {inputs.seed}",
-        *map(_source, inputs.sources),
-        f"{checkpoint.samples_seen:,} samples seen: the weights after step {checkpoint.step:,} of {scale.budget.steps:,}, sha256 {_code(checkpoint.sha256)}",
-        f"run: {runs.RECORD} has sha256 {_code(run.digest)}",
+        f"scale {cards.code(scale.name)}, a {scale.status} recipe, sha256 {cards.code(inputs.recipe_sha256)}; division {inputs.division}, seed {inputs.seed}",
+        *map(cards.source, inputs.sources),
+        f"{checkpoint.samples_seen:,} samples seen: {weights}",
+        f"run: {runs.RECORD} has sha256 {cards.code(run.digest)}",
     )
     merges = "" if build.has_all_merges(scale.tokens) else merges_name(scale.tokens)
+    from_hub = _loading("hf-hub:OWNER/NAME", merges and f'hf_hub_download("OWNER/NAME", "{merges}")')
     text = _CARD.format(
         scale=scale.name,
         facts="\n".join(f"* {fact}" for fact in facts),
         from_folder=_loading("local-dir:FOLDER", merges and f'"FOLDER/{merges}"'),
-        from_hub=_loading("hf-hub:OWNER/NAME", merges and f'hf_hub_download("OWNER/NAME", "{merges}")'),
+        from_hub=_FROM_DATA_SET.format(folder=folder) if folder else f"```python\n{from_hub}\n```",
     )
     return text + (_FIRST_MERGES.format(count=scale.tokens.merges, name=merges) if merges else "")
-
-
-def _source(source: Source) -> str:
-    listed = f"a list of sha256 {_code(source.subset.uids_sha256)}"
-    return f"trained on {_code(source.name)}: {source.samples:,} samples of pool {_code(source.pool)}, {listed}, weight {source.weight:g}"
-
-
-def _code(text: str) -> str:
-    """A name in the card, where it is neither markup nor a link, whatever characters it has."""
-    return f"`{text.replace('`', '?') or '?'}`"
 
 
 def _loading(name: str, bpe_path: str) -> str:
