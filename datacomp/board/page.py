@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import jinja2
 
-from datacomp import digest, files
-from datacomp.board import rank, view
+from datacomp import digest, files, rooms
+from datacomp.board import published, rank, view
 from datacomp.board.rank import Board
 from datacomp.errors import StageError
 
@@ -23,8 +23,8 @@ _SHOWN_CHARACTERS = 300  # of a name that the entry's record does not limit
 _SHOWN_ITEMS = 60
 
 
-def build(entries: Path, out: Path) -> Board:
-    """Write the site of all entries below a folder to `out`; return what is on it.
+def build(entries: Path, out: Path, results: Path | None = None) -> Board:
+    """Write the site of all entries below a folder to `out`; return what is on it. `results` holds published ones, by default the project's own.
 
     Raises StageError when `out` holds something else than an earlier page.
     """
@@ -32,7 +32,7 @@ def build(entries: Path, out: Path) -> Board:
         raise StageError(f"there is no folder of entries at {entries}", repair="check the path, or make it: an empty folder gives an empty board")
     _check_target(entries, out)
     board = rank.read(entries)
-    written = texts(board)
+    written = texts(board, published.read(results or rooms.leaderboard() / "published" / published.FILE))
     files.write_text(out / _MARKER, "Made by datacomp. Pages of entries that are gone are removed from here.\n")
     for name, text in written.items():
         files.write_text(out / name, text)
@@ -51,11 +51,12 @@ def _check_target(entries: Path, out: Path) -> None:
         raise StageError(f"{out} holds something that is no page of ours", allowed="an empty folder, or one with an earlier page", repair=beside)
 
 
-def texts(board: Board) -> dict[str, str]:
+def texts(board: Board, others: tuple[published.Table, ...]) -> dict[str, str]:
     """Every file of the site, by its path."""
     sections = [view.section(table) for table in board.tables]
     written = {f"static/{name}": (_HERE / "static" / name).read_text(encoding="utf-8") for name in _STATIC}
-    written["index.html"] = _render("index.html", root="", sections=sections, left_out=board.left_out)
+    written["index.html"] = _render("index.html", root="", sections=sections, left_out=board.left_out, field=published.best(others))
+    written["published.html"] = _render("published.html", root="", tables=others, columns=published.COLUMNS)
     for section in sections:
         for place, listed in enumerate(section.table.listed):
             written[f"entries/{listed.slug}.html"] = _render("entry.html", root="../", view=view.entry_view(section, place))
@@ -78,6 +79,7 @@ def _templates() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {"percent": view.percent, "count": _count, "clip": _clip, "some": _some, "address": lambda slug: quote(slug, safe="")}
+    environment.filters["amount"] = lambda text: "" if (found := published.amount(text)) is None else f"{found:.0f}"
     return environment
 
 
