@@ -17,7 +17,7 @@ from datacomp.errors import StageError
 POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
 
 _HERE = Path(__file__).parent
-_STATIC = ("board.css", "board.js", "icon.svg")
+_STATIC = ("board.css", "table.js", "compare.js", "download.js", "board.js", "icon.svg")
 _MARKER = ".datacomp-page"  # in a folder that `build` made, where it may remove pages of entries that are gone
 _SHOWN_CHARACTERS = 300  # of a name that the entry's record does not limit
 _SHOWN_ITEMS = 60
@@ -65,7 +65,7 @@ def texts(board: Board, others: tuple[published.Table, ...]) -> dict[str, str]:
 
 
 def _render(template: str, **values: object) -> str:
-    return _templates().get_template(template).render(policy=POLICY, **values)
+    return _templates().get_template(template).render(policy=POLICY, scripts=[name for name in _STATIC if name.endswith(".js")], **values)
 
 
 @cache

@@ -1,11 +1,15 @@
 """Entries, read from a folder and put in order: one table for each track, division, scale and suite version."""
 
 import re
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from datacomp.artifacts.entry import Entry
 from datacomp.board import averages, verify
+from datacomp.declared import suite as suites
+from datacomp.declared.suite import Suite
 from datacomp.errors import DatacompError
 
 _PLAIN_NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*/)*[A-Za-z0-9][A-Za-z0-9._-]*\.json")  # it becomes a file's name and part of an address
@@ -40,10 +44,11 @@ def read(folder: Path) -> Board:
     """Read every entry below a folder; one that does not hold is left out, with the reason."""
     listed: dict[str, Listed] = {}
     left_out = []
+    suite_of = cache(suites.load)  # a suite is 40 files
     for path in sorted(folder.rglob("*.json")):
         name = path.relative_to(folder).as_posix()
         slug = name.removesuffix(".json").replace("/", "-")
-        entry, problem = _entry(path, name)
+        entry, problem = _entry(path, name, suite_of)
         if entry is None:
             left_out.append((name, problem))
         elif slug.casefold() in listed:
@@ -53,7 +58,7 @@ def read(folder: Path) -> Board:
     return Board(_tables(list(listed.values())), tuple(left_out))
 
 
-def _entry(path: Path, name: str) -> tuple[Entry | None, str]:
+def _entry(path: Path, name: str, suite_of: Callable[[str], Suite]) -> tuple[Entry | None, str]:
     """Read the entry of a file, or say why it has no place on a board."""
     if not _PLAIN_NAME.fullmatch(name):
         return None, "its name holds more than letters, digits, dots, underscores and hyphens"
@@ -61,7 +66,7 @@ def _entry(path: Path, name: str) -> tuple[Entry | None, str]:
         return None, "it is no regular file"  # a link could lead anywhere, also to something without an end
     try:
         entry = Entry.read(path)
-        problems = [f"{check.name}: {check.problem}" for check in verify.check(entry) if check.problem]
+        problems = [f"{check.name}: {check.problem}" for check in verify.check(entry, suite_of) if check.problem]
     except DatacompError as error:
         return None, str(error).replace(str(path), name)  # the page says the same wherever the folder lies
     if "for tests only" in entry.marks:

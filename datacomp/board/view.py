@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from datacomp.artifacts.entry import Aggregate, Entry
 from datacomp.artifacts.run import Source
-from datacomp.board import averages, commands, verify
+from datacomp.board import averages, choices, commands, verify
 from datacomp.board.rank import Listed, Table
 from datacomp.declared import pool as pools
 from datacomp.declared import scale as scales
@@ -12,7 +12,7 @@ from datacomp.declared import suite as suites
 from datacomp.declared import track as tracks
 from datacomp.declared.pool import PoolSpec
 from datacomp.declared.scale import Scale
-from datacomp.declared.suite import Group, Suite, Task
+from datacomp.declared.suite import Suite, Task
 from datacomp.declared.track import Track
 
 _NO_ENTRY = "no valid entry"
@@ -40,6 +40,9 @@ class Row(NamedTuple):
     groups: tuple[Aggregate, ...]
     badges: tuple[str, ...]
     reference: str  # why it is no valid entry; empty for one that is
+    measured: str  # the rest is for the page's program
+    words: str
+    traits: str
 
 
 class Section(NamedTuple):
@@ -55,6 +58,8 @@ class Section(NamedTuple):
     rows: tuple[Row, ...]
     best: tuple[str, ...]  # the highest value of each column among valid entries, as shown: the average, then the groups
     span: tuple[float, float]  # what the lines beside the averages reach from and to
+    measures: str
+    limits: str
 
 
 class Bar(NamedTuple):
@@ -106,7 +111,7 @@ def section(table: Table) -> Section:
     for place, (listed, mean) in enumerate(zip(table.listed, means, strict=True), 1):
         reference = _reference(listed.entry)
         rank += not reference
-        rows.append(_row(listed, suite.spec.groups, place, "" if reference else str(rank), whisker(mean, span)))
+        rows.append(_row(listed, suite, place, "" if reference else str(rank), whisker(mean, span)))
     valid = [row for row in rows if not row.reference]
     columns = zip(*((row.average, *row.groups) for row in valid), strict=True)
     return Section(
@@ -120,10 +125,12 @@ def section(table: Table) -> Section:
         rows=tuple(rows),
         best=tuple(percent(max(mean.value for mean in column)) for column in columns) if len(valid) > 1 else (),
         span=span,
+        measures=choices.measures_text(suite),
+        limits=choices.LIMITS,
     )
 
 
-def _row(listed: Listed, groups: tuple[Group, ...], place: int, rank: str, line: Whisker) -> Row:
+def _row(listed: Listed, suite: Suite, place: int, rank: str, line: Whisker) -> Row:
     entry = listed.entry
     return Row(
         place=place,
@@ -133,9 +140,12 @@ def _row(listed: Listed, groups: tuple[Group, ...], place: int, rank: str, line:
         samples=sum(source.subset.samples for source in entry.runs[0].sources),
         average=entry.aggregates[averages.AVERAGE],
         whisker=line,
-        groups=tuple(entry.aggregates[group.name] for group in groups),
+        groups=tuple(entry.aggregates[group.name] for group in suite.spec.groups),
         badges=tuple(mark for mark in entry.marks if mark not in _OF_TABLE and not mark.startswith(_NO_ENTRY)),
         reference=_reference(entry),
+        measured=choices.measured_text(entry, suite, choices.measured(entry, suite)),
+        words=choices.words(entry),
+        traits=choices.traits(entry),
     )
 
 
