@@ -368,7 +368,7 @@ def test_serving_leaves_no_request_in_the_terminal(served, capfd):
 def test_templates_never_mark_anything_as_safe():
     templates = Path(page.__file__).parent / "templates"
     texts = {path.name: path.read_text() for path in templates.glob("*.html")}
-    assert set(texts) == {"base.html", "controls.html", "index.html", "entry.html", "published.html"}
+    assert set(texts) == {"base.html", "controls.html", "index.html", "entry.html", "pictures.html", "published.html"}
     assert not [name for name, text in texts.items() if "safe" in text or "autoescape" in text or "Markup" in text]
 
 

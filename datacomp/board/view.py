@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 from datacomp.artifacts.entry import Aggregate, Entry
 from datacomp.artifacts.run import Source
-from datacomp.board import averages, choices, commands, verify
+from datacomp.board import averages, choices, commands, pictures, verify
+from datacomp.board.pictures import Picture, Point
 from datacomp.board.rank import Listed, Table
 from datacomp.declared import pool as pools
 from datacomp.declared import scale as scales
@@ -60,6 +61,7 @@ class Section(NamedTuple):
     span: tuple[float, float]  # what the lines beside the averages reach from and to
     measures: str
     limits: str
+    picture: Picture | None  # of averages against the size of the list
 
 
 class Bar(NamedTuple):
@@ -114,8 +116,9 @@ def section(table: Table) -> Section:
         rows.append(_row(listed, suite, place, "" if reference else str(rank), whisker(mean, span)))
     valid = [row for row in rows if not row.reference]
     columns = zip(*((row.average, *row.groups) for row in valid), strict=True)
+    key = f"{table.track}-{table.division}-{table.scale}-{table.suite}-v{table.suite_version}"
     return Section(
-        key=f"{table.track}-{table.division}-{table.scale}-{table.suite}-v{table.suite_version}",
+        key=key,
         table=table,
         track=tracks.load(table.track),
         scale=scale,
@@ -127,7 +130,38 @@ def section(table: Table) -> Section:
         span=span,
         measures=choices.measures_text(suite),
         limits=choices.LIMITS,
+        picture=_of_lists(key, rows) if len(rows) > 1 else None,
     )
+
+
+def _of_lists(key: str, rows: list[Row]) -> Picture:
+    points = [Point(row.entry.method, row.samples, row.average.value, bool(row.reference)) for row in rows]
+    return pictures.picture(f"{key}-lists", "Average against the size of the list", "samples in the list", points)
+
+
+def across_scales(sections: list[Section]) -> list[Picture]:
+    """A picture for each track, division and suite with entries at several scales, of averages against the samples seen in training."""
+    groups: dict[tuple[str, ...], list[Section]] = {}
+    for found in sections:
+        groups.setdefault((found.table.track, found.table.division, found.table.suite, str(found.table.suite_version)), []).append(found)
+    drawn = []
+    for key, group in groups.items():
+        if len(group) < 2:
+            continue
+        points = [
+            Point(
+                f"{row.entry.method} ({found.scale.name})",
+                found.scale.budget.samples_seen,
+                row.average.value,
+                bool(row.reference),
+                f"{row.entry.method}\n{row.entry.proposed_by}",
+            )
+            for found in group
+            for row in found.rows
+        ]
+        title = f"Average against compute: {group[0].track.title}, {key[1]} division, suite {key[2]}"
+        drawn.append(pictures.picture(f"{'-'.join(key)}-scales", title, "samples seen in training", points))
+    return drawn
 
 
 def _row(listed: Listed, suite: Suite, place: int, rank: str, line: Whisker) -> Row:
