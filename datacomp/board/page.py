@@ -80,7 +80,14 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"percent": view.percent, "count": _count, "clip": _clip, "some": _some, "address": lambda slug: quote(slug, safe="")}
+    environment.filters |= {
+        "percent": view.percent,
+        "signed": view.signed,
+        "count": _count,
+        "clip": _clip,
+        "some": _some,
+        "address": lambda slug: quote(slug, safe=""),
+    }
     environment.filters["amount"] = lambda text: "" if (found := published.amount(text)) is None else f"{found:.0f}"
     return environment
 

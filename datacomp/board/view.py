@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 from datacomp.artifacts.entry import Aggregate, Entry
 from datacomp.artifacts.run import Source
-from datacomp.board import averages, choices, commands, pictures, verify
+from datacomp.board import averages, choices, commands, pictures, standing, verify
+from datacomp.board.compare import Difference, Measured
 from datacomp.board.pictures import Picture, Point
 from datacomp.board.rank import Listed, Table
 from datacomp.declared import pool as pools
@@ -41,6 +42,9 @@ class Row(NamedTuple):
     groups: tuple[Aggregate, ...]
     badges: tuple[str, ...]
     reference: str  # why it is no valid entry; empty for one that is
+    ranks: str  # from the highest to the lowest that chance could have given it; empty for a reference
+    gain: Difference | None  # over no filter on the same reachable pool
+    reached: float | None  # share of the pool
     measured: str  # the rest is for the page's program
     words: str
     traits: str
@@ -61,6 +65,8 @@ class Section(NamedTuple):
     span: tuple[float, float]  # what the lines beside the averages reach from and to
     measures: str
     limits: str
+    has_gains: bool
+    has_reached: bool  # less than the whole pool
     picture: Picture | None  # of averages against the size of the list
 
 
@@ -104,16 +110,26 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}"
 
 
+def signed(share: float) -> str:
+    """Write a difference in percent, with its sign."""
+    return f"{100 * share:+.1f}".replace("-", "\u2212")
+
+
 def section(table: Table) -> Section:
     """Join a table with its records, its rows and the span of its lines."""
     scale, suite = scales.load(table.scale), suites.load(table.suite)
     means = [listed.entry.aggregates[averages.AVERAGE] for listed in table.listed]
-    span = _span(means)
-    rows, rank = [], 0
-    for place, (listed, mean) in enumerate(zip(table.listed, means, strict=True), 1):
-        reference = _reference(listed.entry)
-        rank += not reference
-        rows.append(_row(listed, suite, place, "" if reference else str(rank), whisker(mean, span)))
+    span, pool = _span(means), pools.load(scale.pool)
+    entries = [listed.entry for listed in table.listed]
+    known = [choices.measured(entry, suite) for entry in entries]
+    reached = [one[averages.AVERAGE] for one in known]
+    intervals = iter(standing.rank_intervals([one for entry, one in zip(entries, reached, strict=True) if not _reference(entry)]))
+    rows: list[Row] = []
+    for listed, mean, measured, gain in zip(table.listed, means, known, standing.gains(entries, reached), strict=True):
+        ranked = not _reference(listed.entry)
+        rank = str(1 + sum(bool(row.rank) for row in rows)) if ranked else ""
+        ranks = "–".join(map(str, sorted(set(next(intervals))))) if ranked else ""  # noqa: RUF001 - from, to
+        rows.append(_row(listed, suite, pool, len(rows) + 1, rank, ranks, gain, measured, whisker(mean, span)))
     valid = [row for row in rows if not row.reference]
     columns = zip(*((row.average, *row.groups) for row in valid), strict=True)
     key = f"{table.track}-{table.division}-{table.scale}-{table.suite}-v{table.suite_version}"
@@ -123,13 +139,15 @@ def section(table: Table) -> Section:
         track=tracks.load(table.track),
         scale=scale,
         suite=suite,
-        pool=pools.load(scale.pool),
+        pool=pool,
         marks=tuple(mark for mark in table.listed[0].entry.marks if mark in _OF_TABLE),
         rows=tuple(rows),
         best=tuple(percent(max(mean.value for mean in column)) for column in columns) if len(valid) > 1 else (),
         span=span,
         measures=choices.measures_text(suite),
         limits=choices.LIMITS,
+        has_gains=any(row.gain for row in rows),
+        has_reached=any((row.reached or 1.0) < 1.0 for row in rows),
         picture=_of_lists(key, rows) if len(rows) > 1 else None,
     )
 
@@ -164,7 +182,17 @@ def across_scales(sections: list[Section]) -> list[Picture]:
     return drawn
 
 
-def _row(listed: Listed, suite: Suite, place: int, rank: str, line: Whisker) -> Row:
+def _row(
+    listed: Listed,
+    suite: Suite,
+    pool: PoolSpec,
+    place: int,
+    rank: str,
+    ranks: str,
+    gain: Difference | None,
+    measured: dict[str, Measured],
+    line: Whisker,
+) -> Row:
     entry = listed.entry
     return Row(
         place=place,
@@ -177,7 +205,10 @@ def _row(listed: Listed, suite: Suite, place: int, rank: str, line: Whisker) -> 
         groups=tuple(entry.aggregates[group.name] for group in suite.spec.groups),
         badges=tuple(mark for mark in entry.marks if mark not in _OF_TABLE and not mark.startswith(_NO_ENTRY)),
         reference=_reference(entry),
-        measured=choices.measured_text(entry, suite, choices.measured(entry, suite)),
+        ranks=ranks,
+        gain=gain,
+        reached=standing.reached(entry, pool),
+        measured=choices.measured_text(entry, suite, measured),
         words=choices.words(entry),
         traits=choices.traits(entry),
     )

@@ -7,8 +7,9 @@ function seen(table) {
     const found = row.slug ? { entry: row.slug, author: row.element.dataset.author } : {};
     for (const [place, head] of table.heads.entries()) {
       if (head.hidden) continue;
-      const { value = "", out = value, error } = row.element.cells[place].dataset;
+      const { value = "", out = value, error, range } = row.element.cells[place].dataset;
       found[head.dataset.name] = head.dataset.kind === "text" ? out : out === "" ? null : Number(out);
+      if (range) found[`${head.dataset.name} interval`] = range.replace("–", " to ");
       if (error) found[`${head.dataset.name} standard error`] = Number(error);
     }
     return found;
