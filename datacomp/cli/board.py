@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from datacomp.cli import options
+
 if TYPE_CHECKING:
     from datacomp.board.rank import Board
 
@@ -49,8 +51,7 @@ def show(entries: Entries = None, track: Track = "", scale: Scale = "") -> None:
 
 def _tell_left_out(board: "Board") -> None:
     for name, reason in board.left_out:
-        told = f"left out: {name}: {reason}"  # a file's name may hold what a terminal would obey
-        typer.echo("".join(letter if letter.isprintable() else "?" for letter in told), err=True)
+        typer.echo(options.printable(f"left out: {name}: {reason}"), err=True)
 
 
 @group.command(epilog="Example: datacomp board serve --entries build/demo/entries --port 8000")
