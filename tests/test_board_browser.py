@@ -106,7 +106,14 @@ def test_without_javascript_everything_is_there_and_no_control_is_dead(browser, 
 @pytest.mark.parametrize("width", [320, 390, 768, 1024, 1280])
 def test_no_page_scrolls_sideways(browser, address, width, script):
     with watching(browser, viewport={"width": width, "height": 844}, java_script_enabled=script) as seen:
-        for name in ("index.html", "published.html", "entries/attack.html", "entries/long.html", "entries/2.html"):
+        for name in (
+            "index.html",
+            "index.html#pin=long&pin=2&pin=5&show=nano/noise",
+            "published.html",
+            "entries/attack.html",
+            "entries/long.html",
+            "entries/2.html",
+        ):
             seen.goto(f"{address}/{name}")
             assert seen.page.evaluate("document.scrollingElement.scrollWidth - innerWidth") <= 0, name
 

@@ -23,7 +23,7 @@ const signed = (share) => `${share < 0 ? "−" : "+"}${percent(Math.abs(share), 
 function differenceCell(first, second, limits) {
   const { value, margin, seeds } = difference(first, second, limits);
   const noise = margin === null || Math.abs(value) <= margin;
-  const cell = make("td", { className: `num ${noise ? "noise" : value > 0 ? "better" : "worse"}`, role: "cell" });
+  const cell = make("td", { className: `num difference ${noise ? "noise" : value > 0 ? "better" : "worse"}`, role: "cell" });
   cell.append(make("span", { className: "value" }, signed(value)), " ");
   const verdict = margin === null ? "not judged" : noise ? "within noise" : value > 0 ? "better" : "worse";
   const interval = margin === null ? "" : `${signed(value - margin)} to ${signed(value + margin)}${seeds ? "" : "*"}, `;
