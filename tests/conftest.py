@@ -38,7 +38,7 @@ settings.load_profile("ours")
 MakeEntry = Callable[..., Entry]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_entry() -> MakeEntry:
     """Make an entry, of track filtering, scale nano and suite nano unless others are named, that every check of the board accepts.
 

@@ -38,11 +38,20 @@ class Comparison(NamedTuple):
     notes: tuple[str, ...]
 
 
-class _SeedPart(NamedTuple):
+class SeedPart(NamedTuple):
     """What seeds add to the variance of a mean over runs, and the degrees of freedom it was estimated with: 0 where somebody states it."""
 
     variance: float
     freedom: int
+
+
+class Measured(NamedTuple):
+    """A task or a mean of one side with what its error is made of."""
+
+    value: float
+    sample_error: float  # from the test samples
+    sample_error_known: bool  # where not, the error above is too small
+    seeds: SeedPart | None  # None where nobody knows how it differs from seed to seed
 
 
 def compare(first: Evaluated, second: Evaluated) -> Comparison:
@@ -56,53 +65,59 @@ def compare(first: Evaluated, second: Evaluated) -> Comparison:
     tasks = [name for name in suite.counting if name in first.tasks and name in second.tasks]
     if not tasks:
         raise StageError(f"{first.path} and {second.path} have no task in common that has a main metric", allowed=f"tasks of suite {suite.spec.name}")
-    single = {group.tasks[0]: group.name for group in suite.spec.groups if len(group.tasks) == 1}
-    found = [_difference(first, second, name, (name,), single.get(name, name), is_mean=False) for name in tasks]
+    found = [difference(name, measured_task(first, name), measured_task(second, name), is_mean=False) for name in tasks]
     means = evaluated.means(first) if evaluated.means(second) else {}
-    found += [_difference(first, second, name, span, name, is_mean=True) for name, span in means.items()]
+    found += [difference(name, measured(first, span, name), measured(second, span, name), is_mean=True) for name, span in means.items()]
     return Comparison(tuple(found), _notes(first, second, tasks, found))
 
 
-def _difference(first: Evaluated, second: Evaluated, name: str, tasks: tuple[str, ...], noise: str, *, is_mean: bool) -> Difference:
-    """One difference. `noise` names the average whose spread over seeds is known.
+def measured_task(side: Evaluated, task: str) -> Measured:
+    """One task; where it is a group by itself, the noise that is known is the group's."""
+    noise = next((group.name for group in side.suite.spec.groups if group.tasks == (task,)), task)
+    return measured(side, (task,), noise)
+
+
+def measured(side: Evaluated, tasks: tuple[str, ...], noise: str) -> Measured:
+    """A mean over tasks; `noise` names the average whose spread over seeds is known."""
+    means, sample_error = averages.seed_means(side.suite, tasks, side.seeds)
+    return Measured(statistics.fmean(means), sample_error, evaluated.sample_errors_known(side, tasks), _seed_part(side, noise, means))
+
+
+def difference(name: str, first: Measured, second: Measured, *, is_mean: bool) -> Difference:
+    """`second` less `first`.
 
     Variances add: of the test samples on both sides, though they are the same, which makes the true error smaller; and of the seeds. The limit
     is that of Student's distribution by Welch's degrees of freedom.
     """
-    reached, variance, seeds = [], 0.0, []
-    for side in (first, second):
-        means, sample_error = averages.seed_means(side.suite, tasks, side.seeds)
-        reached.append(statistics.fmean(means))
-        variance += sample_error**2
-        seeds.append(_seed_part(side, noise, means))
-    parts = [part for part in seeds if part]
-    variance += sum(part.variance for part in parts)
+    sides = (first, second)
+    parts = [side.seeds for side in sides if side.seeds]
+    variance = sum(side.sample_error**2 for side in sides) + sum(part.variance for part in parts)
     spread = sum(part.variance**2 / part.freedom for part in parts if part.freedom)
-    known = all(evaluated.sample_errors_known(side, tasks) for side in (first, second))
-    error, difference = math.sqrt(variance), reached[1] - reached[0]
+    known = all(side.sample_error_known for side in sides)
+    error, differs = math.sqrt(variance), second.value - first.value
     margin = error * calibrate.limit(max(variance**2 / spread, 1.0) if spread else 0)
     return Difference(
         name=name,
         is_mean=is_mean,
-        first=reached[0],
-        second=reached[1],
-        difference=difference,
+        first=first.value,
+        second=second.value,
+        difference=differs,
         standard_error=error if known else None,
-        interval=(difference - margin, difference + margin) if known else None,
-        has_seeds=len(parts) == len(seeds),
+        interval=(differs - margin, differs + margin) if known else None,
+        has_seeds=len(parts) == len(sides),
     )
 
 
-def _seed_part(side: Evaluated, noise: str, means: list[float]) -> _SeedPart | None:
+def _seed_part(side: Evaluated, noise: str, means: list[float]) -> SeedPart | None:
     """From several runs by themselves, together with what was measured of the scale; from one by what is known of the scale."""
     known = side.expected.spread(noise) if side.expected else None
     own = len(means) - 1
     if not own:
-        return _SeedPart(known.deviation**2, known.freedom) if known else None
+        return SeedPart(known.deviation**2, known.freedom) if known else None
     squares, freedom = own * statistics.variance(means), own
     if known:
         squares, freedom = squares + known.freedom * known.deviation**2, freedom + known.freedom
-    return _SeedPart(squares / freedom / len(means), freedom)
+    return SeedPart(squares / freedom / len(means), freedom)
 
 
 def _notes(first: Evaluated, second: Evaluated, tasks: list[str], found: list[Difference]) -> tuple[str, ...]:

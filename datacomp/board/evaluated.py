@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from datacomp import files
 from datacomp.artifacts import results, run_folder
+from datacomp.artifacts.entry import Entry
 from datacomp.artifacts.results import Imported, Results, TaskScores
-from datacomp.artifacts.run import Inputs
 from datacomp.artifacts.run_folder import RunFolder
 from datacomp.board import averages
 from datacomp.declared import expected as figures
@@ -71,6 +71,11 @@ def read(path: Path, suite: str = "") -> Evaluated:
     return Evaluated(path, _suite(path, found), (found.tasks,))
 
 
+def of_entry(entry: Entry, suite: Suite) -> Evaluated:
+    """The runs of an entry under its suite."""
+    return Evaluated(Path(), suite, tuple(run.tasks for run in entry.runs), _expected(entry.scale, entry.recipe_sha256, suite))
+
+
 def import_published(path: Path, suite: Suite, out: Path) -> Imported:
     """Write the scores of an eval_results.jsonl as a record into a folder. Raises StageError where other results are there."""
     found = results.imported(path, suite)
@@ -120,7 +125,7 @@ def _runs(path: Path, runs: Sequence[RunFolder], suite: str) -> Evaluated:
     measured = _suite(path, found[0])
     for one in found[1:]:
         _suite(path, one)
-    return Evaluated(path, measured, tuple(one.tasks for one in found), _expected(inputs[0], measured))
+    return Evaluated(path, measured, tuple(one.tasks for one in found), _expected(inputs[0].scale, inputs[0].recipe_sha256, measured))
 
 
 def _results(run: RunFolder, suite: str) -> Results:
@@ -138,9 +143,9 @@ def _suite(path: Path, found: Results | Imported) -> Suite:
     return suite
 
 
-def _expected(inputs: Inputs, suite: Suite) -> Expected | None:
+def _expected(scale: str, recipe_sha256: str, suite: Suite) -> Expected | None:
     """What is known of a recipe's scores under a suite."""
-    if inputs.scale not in figures.names():
+    if scale not in figures.names():
         return None
-    found = figures.load(inputs.scale)
-    return found if found.recipe_sha256 == inputs.recipe_sha256 and found.measured_with(suite) else None
+    found = figures.load(scale)
+    return found if found.recipe_sha256 == recipe_sha256 and found.measured_with(suite) else None

@@ -9,22 +9,22 @@ from urllib.parse import quote
 
 import jinja2
 
-from datacomp import digest, files
-from datacomp.board import rank, view
+from datacomp import digest, files, rooms
+from datacomp.board import published, rank, view
 from datacomp.board.rank import Board
 from datacomp.errors import StageError
 
 POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
 
 _HERE = Path(__file__).parent
-_STATIC = ("board.css", "board.js", "icon.svg")
+_STATIC = ("board.css", "table.js", "compare.js", "download.js", "board.js", "icon.svg")
 _MARKER = ".datacomp-page"  # in a folder that `build` made, where it may remove pages of entries that are gone
 _SHOWN_CHARACTERS = 300  # of a name that the entry's record does not limit
 _SHOWN_ITEMS = 60
 
 
-def build(entries: Path, out: Path) -> Board:
-    """Write the site of all entries below a folder to `out`; return what is on it.
+def build(entries: Path, out: Path, results: Path | None = None) -> Board:
+    """Write the site of all entries below a folder to `out`; return what is on it. `results` holds published ones, by default the project's own.
 
     Raises StageError when `out` holds something else than an earlier page.
     """
@@ -32,7 +32,7 @@ def build(entries: Path, out: Path) -> Board:
         raise StageError(f"there is no folder of entries at {entries}", repair="check the path, or make it: an empty folder gives an empty board")
     _check_target(entries, out)
     board = rank.read(entries)
-    written = texts(board)
+    written = texts(board, published.read(results or rooms.leaderboard() / "published" / published.FILE))
     files.write_text(out / _MARKER, "Made by datacomp. Pages of entries that are gone are removed from here.\n")
     for name, text in written.items():
         files.write_text(out / name, text)
@@ -51,11 +51,14 @@ def _check_target(entries: Path, out: Path) -> None:
         raise StageError(f"{out} holds something that is no page of ours", allowed="an empty folder, or one with an earlier page", repair=beside)
 
 
-def texts(board: Board) -> dict[str, str]:
+def texts(board: Board, others: tuple[published.Table, ...]) -> dict[str, str]:
     """Every file of the site, by its path."""
     sections = [view.section(table) for table in board.tables]
     written = {f"static/{name}": (_HERE / "static" / name).read_text(encoding="utf-8") for name in _STATIC}
-    written["index.html"] = _render("index.html", root="", sections=sections, left_out=board.left_out)
+    written["index.html"] = _render(
+        "index.html", root="", sections=sections, scales=view.across_scales(sections), left_out=board.left_out, field=published.best(others)
+    )
+    written["published.html"] = _render("published.html", root="", tables=others, columns=published.COLUMNS)
     for section in sections:
         for place, listed in enumerate(section.table.listed):
             written[f"entries/{listed.slug}.html"] = _render("entry.html", root="../", view=view.entry_view(section, place))
@@ -64,7 +67,7 @@ def texts(board: Board) -> dict[str, str]:
 
 
 def _render(template: str, **values: object) -> str:
-    return _templates().get_template(template).render(policy=POLICY, **values)
+    return _templates().get_template(template).render(policy=POLICY, scripts=[name for name in _STATIC if name.endswith(".js")], **values)
 
 
 @cache
@@ -77,7 +80,15 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"percent": view.percent, "count": _count, "clip": _clip, "some": _some, "address": lambda slug: quote(slug, safe="")}
+    environment.filters |= {
+        "percent": view.percent,
+        "signed": view.signed,
+        "count": _count,
+        "clip": _clip,
+        "some": _some,
+        "address": lambda slug: quote(slug, safe=""),
+    }
+    environment.filters["amount"] = lambda text: "" if (found := published.amount(text)) is None else f"{found:.0f}"
     return environment
 
 

@@ -1,12 +1,16 @@
 """Entries, read from a folder and put in order: one table for each track, division, scale and suite version."""
 
 import re
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from datacomp import digest
 from datacomp.artifacts.entry import WITHDRAWAL, Entry, Withdrawal
 from datacomp.board import averages, verify
+from datacomp.declared import suite as suites
+from datacomp.declared.suite import Suite
 from datacomp.errors import DatacompError
 
 _PLAIN_NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*/)*[A-Za-z0-9][A-Za-z0-9._-]*\.json")  # it becomes a file's name and part of an address
@@ -42,11 +46,12 @@ class Board(NamedTuple):
 def read(folder: Path) -> Board:
     """Read every entry below a folder; one that does not hold is left out, with the reason."""
     listed: dict[str, Listed] = {}
+    suite_of = cache(suites.load)  # a suite is 40 files
     withdrawn, left_out = _withdrawn(folder)
     for path in sorted(path for path in folder.rglob("*.json") if not path.name.endswith(WITHDRAWAL)):
         name = path.relative_to(folder).as_posix()
         slug = name.removesuffix(".json").replace("/", "-")
-        entry, problem = _entry(path, name)
+        entry, problem = _entry(path, name, suite_of)
         if entry is not None and (reason := withdrawn.get(digest.of_file(path))):
             entry, problem = None, reason
         if entry is None:
@@ -75,7 +80,7 @@ def _withdrawn(folder: Path) -> tuple[dict[str, str], list[tuple[str, str]]]:
     return found, broken
 
 
-def _entry(path: Path, name: str) -> tuple[Entry | None, str]:
+def _entry(path: Path, name: str, suite_of: Callable[[str], Suite]) -> tuple[Entry | None, str]:
     """Read the entry of a file, or say why it has no place on a board."""
     if not _PLAIN_NAME.fullmatch(name):
         return None, "its name holds more than letters, digits, dots, underscores and hyphens"
@@ -83,7 +88,7 @@ def _entry(path: Path, name: str) -> tuple[Entry | None, str]:
         return None, _IRREGULAR
     try:
         entry = Entry.read(path)
-        problems = [f"{check.name}: {check.problem}" for check in verify.for_board(entry) if check.problem]
+        problems = [f"{check.name}: {check.problem}" for check in verify.for_board(entry, suite_of) if check.problem]
     except DatacompError as error:
         return None, str(error).replace(str(path), name)  # the page says the same wherever the folder lies
     return (None, problems[0]) if problems else (entry, "")

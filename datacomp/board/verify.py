@@ -1,6 +1,7 @@
 """Checking an entry: what it says against the rules and the records, and against the run itself where that is given."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,10 +46,10 @@ def demand(path: Path, checks: list[Check]) -> None:
         raise EntryError(f"{path} does not hold: {broken[0].name}: {broken[0].problem}", repair="write it again with: datacomp enter")
 
 
-def check(entry: Entry) -> list[Check]:
-    """Every check that needs the entry alone."""
+def check(entry: Entry, suite_of: Callable[[str], Suite] = suites.load) -> list[Check]:
+    """Every check that needs the entry alone. `suite_of` reads a suite by its name; who checks many entries keeps what it read."""
     try:
-        track, scale, suite = tracks.load(entry.track), entry.recipe(), suites.load(entry.suite)
+        track, scale, suite = tracks.load(entry.track), entry.recipe(), suite_of(entry.suite)
     except DatacompError as error:
         return [Check("track, scale and suite are known", str(error))]
     digests = {
@@ -130,10 +131,10 @@ def _impossible_task(result: TaskResult, task: Task) -> list[str]:
     return problems
 
 
-def for_board(entry: Entry) -> list[Check]:
+def for_board(entry: Entry, suite_of: Callable[[str], Suite] = suites.load) -> list[Check]:
     """Every check that a board makes of an entry."""
     tests_only = f"scale {entry.scale} is for tests only" if enter.TESTS_ONLY in entry.marks else ""
-    return [*check(entry), Check("the scale has a board", tests_only)]
+    return [*check(entry, suite_of), Check("the scale has a board", tests_only)]
 
 
 def against_run(entry: Entry, folder: Path, *, weights: bool = True) -> tuple[Check, int | None]:

@@ -4,7 +4,9 @@ from typing import NamedTuple
 
 from datacomp.artifacts.entry import Aggregate, Entry
 from datacomp.artifacts.run import Source
-from datacomp.board import averages, commands, verify
+from datacomp.board import averages, choices, commands, pictures, standing, verify
+from datacomp.board.compare import Difference, Measured
+from datacomp.board.pictures import Picture, Point
 from datacomp.board.rank import Listed, Table
 from datacomp.declared import pool as pools
 from datacomp.declared import scale as scales
@@ -12,7 +14,7 @@ from datacomp.declared import suite as suites
 from datacomp.declared import track as tracks
 from datacomp.declared.pool import PoolSpec
 from datacomp.declared.scale import Scale
-from datacomp.declared.suite import Group, Suite, Task
+from datacomp.declared.suite import Suite, Task
 from datacomp.declared.track import Track
 
 _NO_ENTRY = "no valid entry"
@@ -40,6 +42,12 @@ class Row(NamedTuple):
     groups: tuple[Aggregate, ...]
     badges: tuple[str, ...]
     reference: str  # why it is no valid entry; empty for one that is
+    ranks: str  # from the highest to the lowest that chance could have given it; empty for a reference
+    gain: Difference | None  # over no filter on the same reachable pool
+    reached: float | None  # share of the pool
+    measured: str  # the rest is for the page's program
+    words: str
+    traits: str
 
 
 class Section(NamedTuple):
@@ -55,6 +63,11 @@ class Section(NamedTuple):
     rows: tuple[Row, ...]
     best: tuple[str, ...]  # the highest value of each column among valid entries, as shown: the average, then the groups
     span: tuple[float, float]  # what the lines beside the averages reach from and to
+    measures: str
+    limits: str
+    has_gains: bool
+    has_reached: bool  # less than the whole pool
+    picture: Picture | None  # of averages against the size of the list
 
 
 class Bar(NamedTuple):
@@ -97,33 +110,89 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}"
 
 
+def signed(share: float) -> str:
+    """Write a difference in percent, with its sign."""
+    return f"{100 * share:+.1f}".replace("-", "\u2212")
+
+
 def section(table: Table) -> Section:
     """Join a table with its records, its rows and the span of its lines."""
     scale, suite = scales.load(table.scale), suites.load(table.suite)
     means = [listed.entry.aggregates[averages.AVERAGE] for listed in table.listed]
-    span = _span(means)
-    rows, rank = [], 0
-    for place, (listed, mean) in enumerate(zip(table.listed, means, strict=True), 1):
-        reference = _reference(listed.entry)
-        rank += not reference
-        rows.append(_row(listed, suite.spec.groups, place, "" if reference else str(rank), whisker(mean, span)))
+    span, pool = _span(means), pools.load(scale.pool)
+    entries = [listed.entry for listed in table.listed]
+    known = [choices.measured(entry, suite) for entry in entries]
+    reached = [one[averages.AVERAGE] for one in known]
+    intervals = iter(standing.rank_intervals([one for entry, one in zip(entries, reached, strict=True) if not _reference(entry)]))
+    rows: list[Row] = []
+    for listed, mean, measured, gain in zip(table.listed, means, known, standing.gains(entries, reached), strict=True):
+        ranked = not _reference(listed.entry)
+        rank = str(1 + sum(bool(row.rank) for row in rows)) if ranked else ""
+        ranks = "–".join(map(str, sorted(set(next(intervals))))) if ranked else ""  # noqa: RUF001 - from, to
+        rows.append(_row(listed, suite, pool, len(rows) + 1, rank, ranks, gain, measured, whisker(mean, span)))
     valid = [row for row in rows if not row.reference]
     columns = zip(*((row.average, *row.groups) for row in valid), strict=True)
+    key = f"{table.track}-{table.division}-{table.scale}-{table.suite}-v{table.suite_version}"
     return Section(
-        key=f"{table.track}-{table.division}-{table.scale}-{table.suite}-v{table.suite_version}",
+        key=key,
         table=table,
         track=tracks.load(table.track),
         scale=scale,
         suite=suite,
-        pool=pools.load(scale.pool),
+        pool=pool,
         marks=tuple(mark for mark in table.listed[0].entry.marks if mark in _OF_TABLE),
         rows=tuple(rows),
         best=tuple(percent(max(mean.value for mean in column)) for column in columns) if len(valid) > 1 else (),
         span=span,
+        measures=choices.measures_text(suite),
+        limits=choices.LIMITS,
+        has_gains=any(row.gain for row in rows),
+        has_reached=any((row.reached or 1.0) < 1.0 for row in rows),
+        picture=_of_lists(key, rows) if len(rows) > 1 else None,
     )
 
 
-def _row(listed: Listed, groups: tuple[Group, ...], place: int, rank: str, line: Whisker) -> Row:
+def _of_lists(key: str, rows: list[Row]) -> Picture:
+    points = [Point(row.entry.method, row.samples, row.average.value, bool(row.reference)) for row in rows]
+    return pictures.picture(f"{key}-lists", "Average against the size of the list", "samples in the list", points)
+
+
+def across_scales(sections: list[Section]) -> list[Picture]:
+    """A picture for each track, division and suite with entries at several scales, of averages against the samples seen in training."""
+    groups: dict[tuple[str, ...], list[Section]] = {}
+    for found in sections:
+        groups.setdefault((found.table.track, found.table.division, found.table.suite, str(found.table.suite_version)), []).append(found)
+    drawn = []
+    for key, group in groups.items():
+        if len(group) < 2:
+            continue
+        points = [
+            Point(
+                f"{row.entry.method} ({found.scale.name})",
+                found.scale.budget.samples_seen,
+                row.average.value,
+                bool(row.reference),
+                f"{row.entry.method}\n{row.entry.proposed_by}",
+            )
+            for found in group
+            for row in found.rows
+        ]
+        title = f"Average against compute: {group[0].track.title}, {key[1]} division, suite {key[2]}"
+        drawn.append(pictures.picture(f"{'-'.join(key)}-scales", title, "samples seen in training", points))
+    return drawn
+
+
+def _row(
+    listed: Listed,
+    suite: Suite,
+    pool: PoolSpec,
+    place: int,
+    rank: str,
+    ranks: str,
+    gain: Difference | None,
+    measured: dict[str, Measured],
+    line: Whisker,
+) -> Row:
     entry = listed.entry
     return Row(
         place=place,
@@ -133,9 +202,15 @@ def _row(listed: Listed, groups: tuple[Group, ...], place: int, rank: str, line:
         samples=sum(source.subset.samples for source in entry.runs[0].sources),
         average=entry.aggregates[averages.AVERAGE],
         whisker=line,
-        groups=tuple(entry.aggregates[group.name] for group in groups),
+        groups=tuple(entry.aggregates[group.name] for group in suite.spec.groups),
         badges=tuple(mark for mark in entry.marks if mark not in _OF_TABLE and not mark.startswith(_NO_ENTRY)),
         reference=_reference(entry),
+        ranks=ranks,
+        gain=gain,
+        reached=standing.reached(entry, pool),
+        measured=choices.measured_text(entry, suite, measured),
+        words=choices.words(entry),
+        traits=choices.traits(entry),
     )
 
 

@@ -17,6 +17,7 @@ from datacomp.cli import (
     init,
     inspect,
     jobs,
+    options,
     pool,
     results,
     run,
@@ -78,6 +79,5 @@ def main() -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    printable = "".join(character if character.isprintable() else "?" for character in message)  # names may come from untrusted files
-    print(f"datacomp: {printable}", file=sys.stderr)  # noqa: T201
+    print(f"datacomp: {options.printable(message)}", file=sys.stderr)  # noqa: T201
     sys.exit(1)

@@ -1,12 +1,19 @@
 """datacomp board: the page that compares entries."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from datacomp.cli import options
+
+if TYPE_CHECKING:
+    from datacomp.board.rank import Board
+
 group = typer.Typer(help="The leaderboard.", no_args_is_help=True)
 Entries = Annotated[Path | None, typer.Option("--entries", help="Folder of entries; leaderboard/entries/ by default.", show_default=False)]
+Track = Annotated[str, typer.Option("--track", help="This track's tables only.", show_default=False)]
+Scale = Annotated[str, typer.Option("--scale", help="This scale's tables only.", show_default=False)]
 Site = Annotated[Path, typer.Option("--out", help="Folder of the page.")]
 
 
@@ -22,9 +29,29 @@ def build(entries: Entries = None, out: Site = Path("build/board")) -> None:
     from datacomp.board import page
 
     board = page.build(entries or rooms.leaderboard() / "entries", out)
-    for name, reason in board.left_out:
-        typer.echo(f"left out: {name}: {reason}", err=True)
+    _tell_left_out(board)
     typer.echo(f"{sum(len(table.listed) for table in board.tables)} entries in {out / 'index.html'}")
+
+
+@group.command(epilog="Example: datacomp board show --entries build/demo/entries --scale nano")
+def show(entries: Entries = None, track: Track = "", scale: Scale = "") -> None:
+    """Print the board: a table for each track, division, scale and suite version."""
+    from datacomp import rooms
+    from datacomp.board import rank
+    from datacomp.cli import tables
+
+    board = rank.read(entries or rooms.leaderboard() / "entries")
+    _tell_left_out(board)
+    found = [table for table in board.tables if track in ("", table.track) and scale in ("", table.scale)]
+    for table in found:
+        tables.show_entries([listed.entry for listed in table.listed])
+    if not found:
+        typer.echo("no entries" if not board.tables else f"no entries there; there are: {', '.join(f'{table.track} {table.scale}' for table in board.tables)}")
+
+
+def _tell_left_out(board: "Board") -> None:
+    for name, reason in board.left_out:
+        typer.echo(options.printable(f"left out: {name}: {reason}"), err=True)
 
 
 @group.command(epilog="Example: datacomp board serve --entries build/demo/entries --port 8000")

@@ -1,0 +1,154 @@
+"""Pictures of a board as places on a canvas: averages against the size of a list and against compute, the Pareto front, methods from scale to scale.
+
+The templates draw them; nothing here knows about markup, and the same rows give the same numbers.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+WIDTH, HEIGHT = 480, 300
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 466, 16, 252  # of what the axes enclose
+_LINE, _LABEL_LETTERS = 16, 26
+_DESCRIBED = 5  # entries of the front that the description names
+
+
+class Point(NamedTuple):
+    """One entry."""
+
+    name: str
+    amount: int  # samples of the list, or seen in training
+    average: float
+    reference: bool  # no valid entry: shown, never on the front
+    series: str = ""  # points of one series are joined
+
+
+class Mark(NamedTuple):
+    """One point on the canvas."""
+
+    x: str
+    y: str
+    title: str
+    reference: bool
+
+
+class Label(NamedTuple):
+    """A name beside a point of the front."""
+
+    x: str
+    y: str
+    name: str
+    ends_here: bool  # the name ends at the place, for it would leave the canvas
+
+
+class Tick(NamedTuple):
+    """One line of a grid with its label."""
+
+    at: str
+    label: str
+
+
+class Picture(NamedTuple):
+    """Everything that is drawn."""
+
+    key: str
+    title: str
+    description: str
+    axis: str  # what the horizontal one shows
+    marks: tuple[Mark, ...]
+    front: str  # the Pareto front as a staircase's points
+    labels: tuple[Label, ...]
+    trends: tuple[str, ...]
+    across: tuple[Tick, ...]
+    up: tuple[Tick, ...]
+    frame: tuple[int, int, int, int] = (_LEFT, _TOP, _RIGHT, _BOTTOM)
+    size: tuple[int, int] = (WIDTH, HEIGHT)
+
+
+def picture(key: str, title: str, axis: str, points: Sequence[Point]) -> Picture:
+    """Lay points on a logarithmic axis of amounts and one of averages in percent."""
+    amounts, averages = [point.amount for point in points], [point.average for point in points]
+    low, high = math.log10(max(min(amounts), 1)) - 0.12, math.log10(max(*amounts, 1)) + 0.12
+    bottom, top = _widened(min(averages), max(averages))
+
+    def x(amount: float) -> str:
+        return f"{_LEFT + (_RIGHT - _LEFT) * (math.log10(max(amount, 1)) - low) / (high - low):.1f}"
+
+    def y(average: float) -> str:
+        return f"{_BOTTOM - (_BOTTOM - _TOP) * (average - bottom) / (top - bottom):.1f}"
+
+    def line(over: Sequence[Point]) -> str:
+        return " ".join(f"{x(point.amount)},{y(point.average)}" for point in over)
+
+    best = front(points)
+    named = ", ".join(_said(point) for point in best[-_DESCRIBED:])
+    more = f" and {len(best) - _DESCRIBED} smaller ones" if len(best) > _DESCRIBED else ""
+    series = dict.fromkeys(point.series for point in points if point.series)
+    joined = (sorted((point for point in points if point.series == name), key=lambda point: (point.amount, point.average)) for name in series)
+    return Picture(
+        key=key,
+        title=title,
+        description=f"{len(points)} entries. On the front, where none is better with as little: {named or 'none'}{more}.",
+        axis=axis,
+        marks=tuple(Mark(x(point.amount), y(point.average), _said(point), point.reference) for point in points),
+        front=_stairs([(x(point.amount), y(point.average)) for point in best]),
+        labels=_labels([(x(point.amount), y(point.average), point.name) for point in best]),
+        trends=tuple(line(found) for found in joined if len({point.amount for point in found}) > 1),
+        across=tuple(Tick(x(amount), short(amount)) for amount in _amounts(low, high)),
+        up=tuple(Tick(y(average), f"{100 * average:.3g}") for average in _steps(bottom, top)),
+    )
+
+
+def front(points: Sequence[Point]) -> list[Point]:
+    """Valid entries that no other with as little or less reaches, the smallest amount first."""
+    found: list[Point] = []
+    for point in sorted(points, key=lambda point: (point.amount, -point.average, point.name)):
+        if not point.reference and (not found or point.average > found[-1].average):
+            found.append(point)
+    return found
+
+
+def _stairs(corners: list[tuple[str, str]]) -> str:
+    """From each corner level to where the next begins, and to the frame's edge in the end."""
+    ends = [x for x, _ in corners[1:]] + [str(_RIGHT)]
+    return " ".join(f"{x},{y} {end},{y}" for (x, y), end in zip(corners, ends, strict=True))
+
+
+def _labels(places: list[tuple[str, str, str]]) -> tuple[Label, ...]:
+    """Names from the best down, but none so near the one before that they overlap."""
+    found: list[Label] = []
+    for x, y, name in reversed(places):
+        cut = name if len(name) <= _LABEL_LETTERS else f"{name[: _LABEL_LETTERS - 1]}…"
+        if not found or float(y) - float(found[-1].y) > _LINE:
+            found.append(Label(x, y, cut, float(x) > (_LEFT + _RIGHT) / 2))
+    return tuple(found)
+
+
+def short(amount: float) -> str:
+    """Write an amount in few letters: 12.8M."""
+    for unit, size in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if amount >= size:
+            return f"{amount / size:.3g}{unit}"
+    return f"{amount:.3g}"
+
+
+def _said(point: Point) -> str:
+    return f"{point.name}: {100 * point.average:.1f} % with {point.amount:,} samples"
+
+
+def _widened(low: float, high: float) -> tuple[float, float]:
+    edge = max(0.08 * (high - low), 0.005)
+    return max(low - edge, 0.0), min(high + edge, 1.0)
+
+
+def _amounts(low: float, high: float) -> list[float]:
+    """Round amounts between two powers of ten, few enough for their labels."""
+    span = high - low
+    digits = (1,) if span > 2.5 else (1, 3) if span > 1.2 else (1, 2, 5) if span > 0.4 else (1, 1.5, 2, 3, 4, 5, 6, 8)
+    return [digit * 10.0**power for power in range(math.floor(low), math.ceil(high) + 1) for digit in digits if low <= math.log10(digit) + power <= high]
+
+
+def _steps(low: float, high: float) -> list[float]:
+    """About five round averages."""
+    step = next(step for step in (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2) if (high - low) / step <= 6 or step == 0.2)
+    return [place * step for place in range(math.ceil(low / step), math.floor(high / step) + 1)]

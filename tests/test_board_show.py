@@ -1,0 +1,38 @@
+"""The board in a terminal."""
+
+import pytest
+from typer.testing import CliRunner
+
+from datacomp.cli import app
+
+
+@pytest.fixture
+def show(tmp_path):
+    def show(*options):
+        return CliRunner(env={"COLUMNS": "160"}).invoke(app, ["board", "show", "--entries", str(tmp_path), *options])
+
+    return show
+
+
+def test_each_table_is_printed_the_best_entry_first(make_entry, tmp_path, show):
+    for scale in ("nano", "micro"):
+        for name, level in (("worse", 0.4), ("better", 0.6)):
+            make_entry(f"{name} of {scale}", scale=scale, level=level).write(tmp_path / scale / f"{name}.json")
+    text = show().output
+    assert text.index("better of micro") < text.index("worse of micro") < text.index("better of nano") < text.index("worse of nano")
+    assert "60.0 ± " in text
+    assert "micro" not in show("--scale", "nano").output
+    assert "there are: filtering micro, filtering nano" in show("--track", "byod").output
+
+
+def test_an_empty_board_says_so(show):
+    assert (show().exit_code, show().output) == (0, "no entries\n")
+
+
+def test_nothing_of_an_entry_or_a_file_s_name_reaches_the_terminal_as_an_order(make_entry, tmp_path, show):
+    make_entry("[red]bold[/red] [link=https://example.org]here[/link]").write(tmp_path / "a.json")
+    (tmp_path / "\x1b[31mred.json").write_text("{")
+    found = show()
+    assert "[red]bold[/red] [link=https://example.org]here[/link]" in found.output
+    assert "\x1b" not in found.output
+    assert "left out: ?[31mred.json: its name holds more" in found.output
