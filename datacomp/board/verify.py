@@ -46,10 +46,10 @@ def demand(path: Path, checks: list[Check]) -> None:
         raise EntryError(f"{path} does not hold: {broken[0].name}: {broken[0].problem}", repair="write it again with: datacomp enter")
 
 
-def check(entry: Entry, suite_of: Callable[[str], Suite] = suites.load) -> list[Check]:
+def check(entry: Entry, suite_of: Callable[[str], Suite] | None = None) -> list[Check]:
     """Every check that needs the entry alone. `suite_of` reads a suite by its name; who checks many entries keeps what it read."""
     try:
-        track, scale, suite = tracks.load(entry.track), entry.recipe(), suite_of(entry.suite)
+        track, scale, suite = tracks.load(entry.track), entry.recipe(), (suite_of or suites.load)(entry.suite)
     except DatacompError as error:
         return [Check("track, scale and suite are known", str(error))]
     digests = {
@@ -131,7 +131,7 @@ def _impossible_task(result: TaskResult, task: Task) -> list[str]:
     return problems
 
 
-def for_board(entry: Entry, suite_of: Callable[[str], Suite] = suites.load) -> list[Check]:
+def for_board(entry: Entry, suite_of: Callable[[str], Suite] | None = None) -> list[Check]:
     """Every check that a board makes of an entry."""
     tests_only = f"scale {entry.scale} is for tests only" if enter.TESTS_ONLY in entry.marks else ""
     return [*check(entry, suite_of), Check("the scale has a board", tests_only)]
