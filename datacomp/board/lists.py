@@ -1,0 +1,60 @@
+"""The uid lists behind an entry: that they are those which it names, and that the pool holds every uid."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from datacomp import uids
+from datacomp.artifacts import pool as pools
+from datacomp.artifacts import shards
+from datacomp.artifacts import subset as subsets
+from datacomp.artifacts.entry import Entry
+from datacomp.artifacts.subset import Subset
+from datacomp.errors import DatacompError
+
+
+class Checked(NamedTuple):
+    """What was found of some lists: a problem, or none, by the name of the check."""
+
+    checks: dict[str, str]
+    is_all: bool  # whether every list of the entry was among them
+
+
+def of_runs(entry: Entry, folders: Iterable[Path]) -> tuple[Path, ...]:
+    """The copies of an entry's lists in the shards that lie beside its runs, where there are any."""
+    names = [source.name for source in entry.runs[0].sources if "/" not in source.name and source.pool_uids_sha256]
+    found = {folder.parent / name / shards.LIST for folder in folders for name in names}
+    return tuple(path for path in sorted(found) if path.is_file())
+
+
+def check(entry: Entry, files: tuple[Path, ...], pool: Path | None = None) -> Checked:
+    """Hold lists against an entry, and against the pool that it names if that is given."""
+    named = {source.subset.uids_sha256 for source in entry.runs[0].sources if source.pool_uids_sha256}  # of other tars there is no list
+    found: dict[str, str] = {}
+    seen: set[str] = set()
+    for file in files:
+        name = f"list {file}"
+        try:
+            subset = subsets.read(file)
+            seen.add(subset.record.uids_sha256)
+            found[name] = "" if subset.record.uids_sha256 in named else f"it is no list of the entry: its digest is {subset.record.uids_sha256[:12]}…"
+            if pool is not None:
+                found[f"uids of {file} are in the pool"] = _outside(entry, subset, pool)
+        except DatacompError as error:
+            found[name] = str(error)
+    return Checked(found, named <= seen)
+
+
+def _outside(entry: Entry, subset: Subset, place: Path) -> str:
+    """Why a list is not of the entry's pool; the pool is read in blocks, so that memory grows with the list alone."""
+    pool = pools.read(place)
+    if pool.record is not None and pool.record.uids_sha256 != entry.pool_uids_sha256:
+        return f"the pool at {place} is not that of the entry"
+    held = ~uids.firsts(subset.uids)  # a uid that is listed again is looked for once
+    for block in pools.blocks(pool, ()):
+        listed = block.uids[uids.count(block.uids, subset.uids) > 0]
+        held[np.searchsorted(subset.uids, listed)] = True
+    foreign = subset.uids[~held]
+    return f"{len(foreign):,} of its uids are not in the pool, the first is {uids.text(foreign[:1])[0]}" if len(foreign) else ""
