@@ -1,6 +1,6 @@
 """How far the first steps of a training, and an evaluation, come out otherwise on the same machine: the tolerances of `datacomp verify --rerun-…`.
 
-    python benchmarks/rerun.py [train] [evaluate] [--scale nano] [--steps 100] [--scratch DIR]
+    python benchmarks/rerun.py [train] [evaluate] [--scale nano] [--steps 100] [--precision float32] [--scratch DIR]
 
 train: losses of a list's first steps, once more, with other threads, processes and parts of a batch, against one thread and one process; and what must
 not pass: other seeds, another learning rate, another list. evaluate: metrics of the checkpoint after those steps with other threads, and with
@@ -49,15 +49,16 @@ def losses(run: Path) -> dict[int, float]:
     return {line.step: line.loss for line in run_folder.read(run).log}
 
 
-def measure_training(name: str, steps: int, shards: dict[str, ShardSet], scratch: Path) -> Run:
+def measure_training(name: str, steps: int, precision: str, shards: dict[str, ShardSet], scratch: Path) -> Run:
     """Print how losses differ by step; return the run with one thread."""
-    given = {"scale": scales.load(name), "shards": (shards["clip_score"],), "hardware": ONE, "rehearsal": Rehearsal(steps)}
+    changes = {} if scales.load(name).precision == precision else {"precision": f'"{precision}"'}
+    given = {"scale": scales.load(name), "changes": changes, "shards": (shards["clip_score"],), "hardware": ONE, "rehearsal": Rehearsal(steps)}
     first = train(**given, out=scratch / "first")
     expected = losses(first.path)
     marks = [step for step in (1, 2, 5, 10, 20, 50, 100, 200, 400, 800) if step <= steps]
     print(f"{name}: loss {', '.join(f'{expected[step]:.3f}' for step in marks)} after steps {', '.join(map(str, marks))}")
     for about, changed in (SAME | OTHER).items():
-        other = {"shards": (shards["random"],)} if about == "another list" else changed
+        other = {"shards": (shards["random"],)} if about == "another list" else changed | {"changes": changes | changed.get("changes", {})}
         found = losses(train(**(given | other), out=scratch / about.replace(" ", "_")).path)
         worst = [max(abs(found[step] - expected[step]) for step in range(1, mark + 1)) for mark in marks]
         print(f"{about:13} largest difference up to each: {' '.join(f'{value:8.1e}' for value in worst)}", flush=True)
@@ -71,7 +72,7 @@ def measure_evaluation(name: str, run: Run, scratch: Path) -> None:
     rounded = _rounded(run, scratch / "tf32")
     expected: dict[str, dict[str, float | None]] = {}
     for about, what, threads in (("1 thread", run, 1), ("2 threads", run, 2), ("4 threads", run, 4), ("10 bits", rounded, 1)):
-        bare = Run(scratch / about.replace(" ", "_"), what.record, what.digest)
+        bare = Run(scratch / "evaluated" / about.replace(" ", "_"), what.record, what.digest)
         bare.weights().parent.mkdir(parents=True)
         bare.weights().symlink_to(what.weights().resolve())
         found = {result.task: result.metrics for result in evaluate(bare, scale, suite, data, device="cpu", threads=threads).tasks}
@@ -99,6 +100,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", default=["train", "evaluate"])
     parser.add_argument("--scale", default="nano")
     parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--precision", default="float32", choices=["float32", "amp_bfloat16"])
     parser.add_argument("--scratch", type=Path)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=asked.scratch) as folder:
@@ -109,7 +111,7 @@ def main() -> None:
             listed = apply(name, {"fraction": 0.3}, pool, scratch / f"{name}.npy")
             shards[name] = reshard(pool, listed, scratch / name, Form(scale.sampling.shard_samples))
         if "train" in asked.parts:
-            run = measure_training(asked.scale, asked.steps, shards, scratch)
+            run = measure_training(asked.scale, asked.steps, asked.precision, shards, scratch)
         else:
             run = train(scale, (shards["clip_score"],), scratch / "first", hardware=ONE, rehearsal=Rehearsal(asked.steps))
         if "evaluate" in asked.parts:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datacomp import uids
+from datacomp import digest, uids
 from datacomp.artifacts import pool as pools
 from datacomp.artifacts import shards
 from datacomp.artifacts import subset as subsets
@@ -23,10 +23,12 @@ class Checked(NamedTuple):
 
 
 def of_runs(entry: Entry, folders: Iterable[Path]) -> tuple[Path, ...]:
-    """The copies of an entry's lists in the shards that lie beside its runs, where there are any."""
-    names = [source.name for source in entry.runs[0].sources if "/" not in source.name and source.pool_uids_sha256]
-    found = {folder.parent / name / shards.LIST for folder in folders for name in names}
-    return tuple(path for path in sorted(found) if path.is_file())
+    """The copies of an entry's lists in its training shards, where those lie beside its runs."""
+    sources = [source for source in entry.runs[0].sources if "/" not in source.name and source.pool_uids_sha256]
+    places = {folder.parent / source.name: source.shards_sha256 for folder in folders for source in sources}
+    records = {place / shards.RECORD: sha256 for place, sha256 in places.items()}
+    of_entry = [path.with_name(shards.LIST) for path, sha256 in records.items() if path.is_file() and digest.of_file(path) == sha256]
+    return tuple(path for path in of_entry if path.is_file())
 
 
 def check(entry: Entry, files: tuple[Path, ...], pool: Path | None = None) -> Checked:
