@@ -8,7 +8,7 @@ from datacomp.artifacts.entry import Entry
 from datacomp.board import averages, verify
 from datacomp.errors import DatacompError
 
-_PLAIN_NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*/)*[A-Za-z0-9][A-Za-z0-9._-]*\.json")  # it becomes a file's name and part of an address
+PLAIN_NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*/)*[A-Za-z0-9][A-Za-z0-9._-]*\.json")  # it becomes a file's name and part of an address
 
 
 class Listed(NamedTuple):
@@ -55,7 +55,7 @@ def read(folder: Path) -> Board:
 
 def _entry(path: Path, name: str) -> tuple[Entry | None, str]:
     """Read the entry of a file, or say why it has no place on a board."""
-    if not _PLAIN_NAME.fullmatch(name):
+    if not PLAIN_NAME.fullmatch(name):
         return None, "its name holds more than letters, digits, dots, underscores and hyphens"
     if path.is_symlink() or not path.is_file():
         return None, "it is no regular file"  # a link could lead anywhere, also to something without an end
