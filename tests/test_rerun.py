@@ -131,8 +131,9 @@ def test_a_loss_curve_of_another_training_is_found(site, tmp_path):
     assert level == verify.SELF_REPORTED
 
 
-def test_a_run_without_a_log_cannot_be_compared(site, tmp_path):
-    forged = site.entered(tmp_path, 0, ALONE, lambda run: (run / run_folder.LOG).unlink())
+@pytest.mark.parametrize("log", ["", '{"step": 0, "loss": 5.0}\n{"step": 5, "loss": 4.0}\n'])
+def test_a_log_without_the_first_steps_cannot_be_compared(site, tmp_path, log):
+    forged = site.entered(tmp_path, 0, ALONE, lambda run: (run / run_folder.LOG).write_text(log))
     assert "has no loss of these steps" in site.again(forged, ())[0][0]
 
 

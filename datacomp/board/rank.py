@@ -60,8 +60,8 @@ def _entry(path: Path, name: str) -> tuple[Entry | None, str]:
     if path.is_symlink() or not path.is_file():
         return None, "it is no regular file"  # a link could lead anywhere, also to something without an end
     try:
-        entry = Entry.read(path)
-        problems = [f"{check.name}: {check.problem}" for check in verify.check(entry) if check.problem]
+        entry, checks, _ = verify.verify(path)
+        problems = [f"{check.name}: {check.problem}" for check in checks if check.problem]
     except DatacompError as error:
         return None, str(error).replace(str(path), name)  # the page says the same wherever the folder lies
     if "for tests only" in entry.marks:

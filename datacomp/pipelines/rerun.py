@@ -97,7 +97,7 @@ def _steps(run: Run, wanted: Wanted) -> str:
     inputs = run.record.inputs
     if [source.shards_sha256 for source in inputs.sources] != [shard_set.digest for shard_set in wanted.shards]:
         return f"the shards that were given are not those of the run: {', '.join(source.name for source in inputs.sources)}"
-    submitted = {line.step: line.loss for line in run_folder.read(run.path).log if line.step <= wanted.steps}
+    submitted = {line.step: line.loss for line in run_folder.read(run.path).log if 0 < line.step <= wanted.steps}
     if not submitted:
         return f"the submitted {run_folder.LOG} has no loss of these steps"
     with tempfile.TemporaryDirectory() as folder:
