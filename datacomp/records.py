@@ -7,7 +7,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import pydantic
 
@@ -25,6 +25,7 @@ class Record(pydantic.BaseModel):
     """A frozen value with a canonical text and a digest."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    max_bytes: ClassVar[int] = MAX_RECORD_BYTES
 
     @classmethod
     def parse(cls, text: str | bytes, where: str) -> Self:
@@ -49,7 +50,8 @@ class Record(pydantic.BaseModel):
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read a record from a .toml or .json file."""
-        return cls.parse(json.dumps(read_toml(path), allow_nan=True) if path.suffix == ".toml" else read_bytes(path), str(path))
+        text = json.dumps(read_toml(path), allow_nan=True) if path.suffix == ".toml" else read_bytes(path, cls.max_bytes)
+        return cls.parse(text, str(path))
 
     def plain(self) -> dict[str, Any]:
         """The record as JSON values. What was never set is not written, so that a field added later changes no old digest."""
@@ -71,13 +73,15 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(read_bytes(path).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecordError(f"{path} is not TOML: {error}", repair="correct the line that is named") from None
+    except RecursionError:
+        raise RecordError(f"{path} holds lists or tables in each other, too deep to be read", allowed="what the records of the data rooms look like") from None
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, most: int = MAX_RECORD_BYTES) -> bytes:
     """The bytes of a file of a record's size."""
     try:
-        if path.stat().st_size > MAX_RECORD_BYTES:
-            raise RecordError(f"{path} has {path.stat().st_size:,} bytes", allowed=f"records of up to {MAX_RECORD_BYTES:,} bytes")
+        if path.stat().st_size > most:
+            raise RecordError(f"{path} has {path.stat().st_size:,} bytes", allowed=f"records of up to {most:,} bytes")
         return path.read_bytes()
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise RecordError(f"there is no record at {path}", repair="check the path, or run the stage that writes it") from None

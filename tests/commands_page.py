@@ -1,5 +1,7 @@
 """Print docs/commands.md: every command with its own help. `make docs` writes it, tests/test_docs.py holds it."""
 
+import shlex
+
 import typer
 from typer.testing import CliRunner
 
@@ -25,6 +27,18 @@ def page():
         lines = "\n".join(f"    {line}".rstrip() for line in text.strip().splitlines())
         parts.append(f"## datacomp {name}\n\n{lines}")
     return "\n\n".join(parts) + "\n"
+
+
+def unknown_words(line):
+    """What a command line names that does not exist: a command or an option."""
+    words = shlex.split(line)
+    group, consumed = typer.main.get_command(app), 1
+    while hasattr(group, "commands"):
+        if words[consumed] not in group.commands:
+            return [words[consumed]]
+        group, consumed = group.commands[words[consumed]], consumed + 1
+    known = {option for parameter in group.params for option in parameter.opts} | {"--help"}
+    return [word for word in words[consumed:] if word.startswith("--") and word.split("=")[0] not in known]
 
 
 if __name__ == "__main__":

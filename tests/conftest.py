@@ -21,7 +21,7 @@ from datacomp.artifacts.results import Results, TaskResult
 from datacomp.artifacts.run import Checkpoint, Code, Inputs, Run, RunRecord, Source
 from datacomp.artifacts.shards import Reachable, ShardSet
 from datacomp.artifacts.subset import SubsetRecord
-from datacomp.board import averages, enter
+from datacomp.board import averages, enter, possible
 from datacomp.declared import pool as pools
 from datacomp.declared import scale as scales
 from datacomp.declared import suite as suites
@@ -72,9 +72,7 @@ def _entry(
             "proposed_by": "somebody",
             "run_by": "somebody",
             "links": (),
-            "pool": trained_on.pool,
-            "pool_uids_sha256": trained_on.pool_uids_sha256,
-            "external_resources": (),
+            **enter.repeated(runs),
             "marks": (),
             "runs": runs,
             "aggregates": averages.aggregates(suite, [run.tasks for run in runs]),
@@ -100,7 +98,7 @@ def _source(pool: pools.PoolSpec, subset: dict[str, Any], source: dict[str, Any]
         {
             "name": "list",
             "weight": 1.0,
-            "samples": record.samples,
+            "samples": record.samples - sum(source.get("missing_samples", {}).values()),
             "shards_sha256": "c" * 64,
             "subset": record,
             "pool": pool.name,
@@ -113,18 +111,19 @@ def _source(pool: pools.PoolSpec, subset: dict[str, Any], source: dict[str, Any]
 
 
 def _run(seed: int, suite: Suite, level: float | dict[str, float], source: Source, samples_seen: int) -> SeedRun:
+    results = _results(suite, level, seed, f"{seed + 2:064x}")
     return SeedRun(
         seed=seed,
         run_sha256=f"{seed:064x}",
-        results_sha256=f"{seed + 1:064x}",
-        weights_sha256=f"{seed + 2:064x}",
+        results_sha256=results.digest(),
+        weights_sha256=results.weights_sha256,
         samples_seen=samples_seen,
         corrupt_samples=0,
         sources=(source,),
         code=Code(version="0.1.0", sha256="e" * 64),
         packages={"numpy": "2.3.5", "torch": "2.11.0"},
         device="cpu",
-        tasks=_tasks(suite, level, seed),
+        tasks=results.tasks,
     )
 
 
@@ -133,10 +132,14 @@ def _tasks(suite: Suite, level: float | dict[str, float], seed: int) -> tuple[Ta
 
 
 def _result(task: Task, level: float, more: int) -> TaskResult:
-    acc1 = min(round(level * task.samples) + more, task.samples) / task.samples
-    metrics = {"acc1": acc1, "acc5": None, "mean_per_class_recall": acc1} | ({task.main_metric: acc1} if task.main_metric else {})
-    error = (acc1 * (1 - acc1) / task.samples) ** 0.5
-    errors = {name: error for name, value in metrics.items() if value is not None}
+    """Every metric of a task is the same share of its samples."""
+    share = min(round(level * task.samples) + more, task.samples) / task.samples
+    error = (share * (1 - share) / task.samples) ** 0.5
+    names = possible.names(task)
+    metrics = dict.fromkeys(names, share) | {name: float(task.samples) for name in names if name.startswith("count_")}
+    if task.classes is not None and task.classes < 5:
+        metrics["acc5"] = None
+    errors = {name: error for name, value in metrics.items() if value is not None and not name.startswith("count_")}
     return TaskResult(task=task.name, samples=task.samples, data_sha256=task.data.content_sha256 or "0" * 64, metrics=metrics, standard_errors=errors)
 
 

@@ -1,12 +1,11 @@
 """The documents say what is true: trees, links, commands and figures."""
 
 import re
-import shlex
 from pathlib import Path
 
 import pytest
 import typer
-from commands_page import names, page
+from commands_page import names, page, unknown_words
 
 from datacomp.cli import app
 from datacomp.declared import suite
@@ -28,18 +27,6 @@ def tree(text):
 def broken_links(page):
     targets = re.findall(r"\]\(([^)#\s]+)", page.read_text())
     return [target for target in targets if "://" not in target and not (page.parent / target).exists()]
-
-
-def options_of(line):
-    """What a documented command line names that does not exist."""
-    words = shlex.split(line)
-    group, consumed = typer.main.get_command(app), 1
-    while hasattr(group, "commands"):
-        if words[consumed] not in group.commands:
-            return [words[consumed]]
-        group, consumed = group.commands[words[consumed]], consumed + 1
-    known = {option for parameter in group.params for option in parameter.opts} | {"--help"}
-    return [word for word in words[consumed:] if word.startswith("--") and word.split("=")[0] not in known]
 
 
 def documented():
@@ -82,12 +69,12 @@ def test_every_command_stands_on_the_page():
 
 @pytest.mark.parametrize("line", list(documented()))
 def test_a_documented_command_exists_with_its_options(line):
-    assert options_of(line) == []
+    assert unknown_words(line) == []
 
 
 def test_an_unknown_option_in_a_document_is_found():
-    assert options_of("datacomp run --scales nano") == ["--scales"]
-    assert options_of("datacomp pool brew") == ["brew"]
+    assert unknown_words("datacomp run --scales nano") == ["--scales"]
+    assert unknown_words("datacomp pool brew") == ["brew"]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -216,7 +216,7 @@ def stages(run_copy, tiny_scale, small_shards, make_entry, tmp_path, stopped, sm
     def check(change):
         change(run_copy.path)
         make_entry().write(tmp_path / "entry.json")
-        if problem := verify.verify(tmp_path / "entry.json", (run_copy.path,))[1][-1].problem:
+        if problem := verify.verify(tmp_path / "entry.json", verify.Beside(runs=(run_copy.path,)))[1][-1].problem:
             raise EntryError(problem)
 
     return {"train": go_on, "evaluate": measure, "export": hand_out, "verify": check}

@@ -107,7 +107,7 @@ def test_a_rehearsal_goes_into_no_entry(make_run, make_entry, tmp_path):
     with pytest.raises(StageError, match="is of the rehearsal division"):
         calibrate.compare([run], suites.load("nano"), expected.load("nano"), "no_filter")
     make_entry().write(tmp_path / "entry.json")
-    _, checks, _ = verify.verify(tmp_path / "entry.json", (run.path,))
+    _, checks, _ = verify.verify(tmp_path / "entry.json", verify.Beside(runs=(run.path,)))
     assert "is a rehearsal of 4 steps" in checks[-1].problem
 
 

@@ -105,7 +105,7 @@ def small_hub(monkeypatch, address):
 def test_a_bundle_holds_and_is_laid_out_as_a_run_is(bundle, made):
     checks = submit.validate(bundle)
     assert [one for one in checks if one.problem] == []
-    assert verify.verify(bundle / "entry.json", (bundle / "seed0", bundle / "seed1"))[2] == verify.ARTEFACTS_CHECKED
+    assert verify.verify(bundle / "entry.json", verify.Beside((bundle / "seed0", bundle / "seed1")))[2] == verify.ARTEFACTS_CHECKED
     found = set(content(bundle))
     weights = "seed0/" + runs.weights_path(made[0][0].path, made[0][0].record.checkpoints[-1].step).relative_to(made[0][0].path).as_posix()
     folder = weights.rpartition("/")[0]
@@ -218,7 +218,7 @@ def test_an_entry_alone_is_validated_as_the_board_does_it(make_entry, tmp_path):
     make_entry().write(tmp_path / "entry.json")
     printed = ended("submit", "validate", tmp_path / "entry.json")
     assert {line.split()[0] for line in printed.splitlines()} == {"pass"}
-    assert len(printed.splitlines()) == len(verify.for_board(make_entry()))
+    assert len(printed.splitlines()) == len(verify.for_board(tmp_path / "entry.json")[1])
     make_entry(scale="smoke").write(tmp_path / "entry.json")
     assert "FAIL  the scale has a board: scale smoke is for tests only" in called("submit", "validate", tmp_path / "entry.json").output
 
@@ -541,7 +541,7 @@ def test_one_hands_in_a_list_another_runs_it_and_it_ends_on_a_board(tiny, small_
     assert entry == Entry.read(tmp_path / "bundle" / "entry.json")
     sent = [small_hub.repositories[MINE]["files"], *(pull["files"] for pull in small_hub.repositories[BOARD]["pulls"])]
     assert not [name for files in sent for name, data in files.items() if str(tmp_path).encode() in data or str(small_pool.path).encode() in data]
-    assert verify.verify(tmp_path / "bundle" / "entry.json", (tmp_path / "bundle" / "seed0",))[2] == verify.ARTEFACTS_CHECKED
+    assert verify.verify(tmp_path / "bundle" / "entry.json", verify.Beside((tmp_path / "bundle" / "seed0",)))[2] == verify.ARTEFACTS_CHECKED
 
 
 def checkout(server, folder):

@@ -1,6 +1,6 @@
 """An entry: one canonical JSON file that holds everything the board shows, and the digests that lead back to the pool."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import pydantic
 
@@ -57,6 +57,7 @@ class Aggregate(Record):
 class Entry(Record):
     """What is handed in."""
 
+    max_bytes: ClassVar[int] = 8 << 20  # a seed's results on forty tasks have some 30,000
     format: Literal["datacomp-entry/1"]
     track: Line
     rules_sha256: Digest

@@ -7,9 +7,10 @@ from datacomp import digest
 from datacomp.artifacts import results as results_files
 from datacomp.artifacts.entry import FORMAT, DataSource, Description, Entry, Link, Name, SeedRun
 from datacomp.artifacts.results import Results
-from datacomp.artifacts.run import REHEARSAL, Run
+from datacomp.artifacts.run import REHEARSAL, Run, Source
 from datacomp.board import averages
 from datacomp.declared import pool as pools
+from datacomp.declared import release as releases
 from datacomp.declared.scale import Scale
 from datacomp.declared.suite import Suite
 from datacomp.declared.track import Question, Track
@@ -57,7 +58,6 @@ def enter(runs: Sequence[Run], suite: Suite, track: Track, about: About) -> Entr
         raise EntryError("the runs followed different recipes", allowed="runs of one list and one recipe that differ by their seeds")
     scale = inputs.recipe()
     seeds = tuple(seed_run(run, suite) for run in runs)
-    first = seeds[0].sources[0]
     entry = Entry.of(
         {
             "format": FORMAT,
@@ -74,9 +74,7 @@ def enter(runs: Sequence[Run], suite: Suite, track: Track, about: About) -> Entr
             "proposed_by": about.author,
             "run_by": about.run_by or about.author,
             "links": about.links,
-            "pool": first.pool,
-            "pool_uids_sha256": first.pool_uids_sha256,
-            "external_resources": tuple(sorted({resource for seed in seeds for source in seed.sources for resource in source.subset.external_resources})),
+            **repeated(seeds),
             "data_sources": _data_sources(seeds[0], about.sources),
             "answers": about.sources.checklist if about.sources else {},
             "marks": (),
@@ -89,6 +87,13 @@ def enter(runs: Sequence[Run], suite: Suite, track: Track, about: About) -> Entr
     if problems := broken_rules(entry, scale, track):
         raise EntryError(problems[0], repair="see tracks/rules/, leaderboard/RULES.md and docs/guide.md")
     return entry.model_copy(update={"marks": marks(entry, scale, suite)})
+
+
+def repeated(runs: Sequence[SeedRun]) -> dict[str, object]:
+    """The fields of an entry that say once more what its runs say."""
+    first = runs[0].sources[0]
+    resources = {resource for run in runs for source in run.sources for resource in source.subset.external_resources}
+    return {"pool": first.pool, "pool_uids_sha256": first.pool_uids_sha256, "external_resources": tuple(sorted(resources))}
 
 
 def check_told(about: About, track: Track) -> None:
@@ -168,11 +173,21 @@ def broken_rules(entry: Entry, scale: Scale, track: Track) -> list[str]:
         for run in entry.runs
         if run.samples_seen != expected
     ]
+    counted = {source.name: _uncounted(source) for source in entry.runs[0].sources if source.pool_uids_sha256}  # own tars may hold samples without a uid
+    found += [f"source {name}: {problem}" for name, problem in counted.items() if problem]
     if track.uids_from_pool_only:
         found.extend(_outside_pool(entry, scale))
     if track.hands_in == "sources":
         found.extend(_untold(entry, track))
     return found
+
+
+def _uncounted(source: Source) -> str:
+    """Why the samples of a list do not add up: those found and those missing are all, and no more are different than there are."""
+    listed, missing = source.subset, sum(source.missing_samples.values())
+    if source.samples + missing != listed.samples:
+        return f"{source.samples:,} samples found and {missing:,} missing are not the {listed.samples:,} of its list"
+    return "" if 0 < listed.distinct_samples <= listed.samples else f"{listed.distinct_samples:,} of its {listed.samples:,} samples are different ones"
 
 
 def _untold(entry: Entry, track: Track) -> list[str]:
@@ -191,6 +206,8 @@ def _outside_pool(entry: Entry, scale: Scale) -> list[str]:
     expected = pools.load(scale.pool).uids_sha256
     if expected and entry.pool_uids_sha256 != expected:
         found.append(f"the list was made from pool {entry.pool!r} ({entry.pool_uids_sha256[:12]}…), not from {scale.pool} ({expected[:12]}…)")
+    if not entry.pool_uids_sha256 and not any(source.subset.ineligible for source in entry.runs[0].sources):
+        found.append("the entry does not say which pool its list is from")
     foreign = sum(source.missing_samples.get("not in the pool", 0) for source in entry.runs[0].sources)
     if foreign:
         found.append(f"{foreign:,} uids of the list are not in the pool")
@@ -204,6 +221,7 @@ def marks(entry: Entry, scale: Scale, suite: Suite) -> tuple[str, ...]:
     sources = entry.runs[0].sources
     reasons = [f"no valid entry: {source.subset.ineligible}" for source in sources if source.subset.ineligible]
     missing = sum(sum(source.missing_samples.values()) for source in sources)
+    codes = [run.code for run in entry.runs]
     said = {
         "draft scale": scale.status == "draft",
         "draft suite": suite.spec.status == "draft",
@@ -211,5 +229,7 @@ def marks(entry: Entry, scale: Scale, suite: Suite) -> tuple[str, ...]:
         "open division": entry.division == "open",
         "single seed": len(entry.runs) == 1,
         f"{missing:,} samples missing": missing > 0,
+        "modified code": any(code.version in releases.known() and code.sha256 != releases.known()[code.version] for code in codes),
+        "unreleased code": any(code.version not in releases.known() for code in codes),
     }
     return (*reasons, *(mark for mark, holds in said.items() if holds))

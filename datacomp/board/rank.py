@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datacomp import digest
-from datacomp.artifacts.entry import WITHDRAWAL, Entry, Withdrawal
-from datacomp.board import averages, verify
+from datacomp.artifacts.entry import WITHDRAWAL, Entry
+from datacomp.board import averages, verify, withdrawals
 from datacomp.declared import suite as suites
 from datacomp.declared.suite import Suite
 from datacomp.errors import DatacompError
 
-_PLAIN_NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*/)*[A-Za-z0-9][A-Za-z0-9._-]*\.json")  # it becomes a file's name and part of an address
-
-_IRREGULAR = "it is no regular file"  # a link could lead anywhere, also to something without an end
+PLAIN_NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*/)*[A-Za-z0-9][A-Za-z0-9._-]*\.json")  # it becomes a file's name and part of an address
 
 
 class Listed(NamedTuple):
@@ -47,7 +45,7 @@ def read(folder: Path) -> Board:
     """Read every entry below a folder; one that does not hold is left out, with the reason."""
     listed: dict[str, Listed] = {}
     suite_of = cache(suites.load)  # a suite is 40 files
-    withdrawn, left_out = _withdrawn(folder)
+    withdrawn, left_out = withdrawals.read(folder)
     for path in sorted(path for path in folder.rglob("*.json") if not path.name.endswith(WITHDRAWAL)):
         name = path.relative_to(folder).as_posix()
         slug = name.removesuffix(".json").replace("/", "-")
@@ -63,32 +61,15 @@ def read(folder: Path) -> Board:
     return Board(_tables(list(listed.values())), tuple(left_out))
 
 
-def _withdrawn(folder: Path) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """Why entries were withdrawn, by the digests of their files; and the withdrawals that are none."""
-    found, broken = {}, []
-    for path in sorted(folder.rglob(f"*{WITHDRAWAL}")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_symlink() or not path.is_file():
-            broken.append((name, _IRREGULAR))
-            continue
-        try:
-            record = Withdrawal.read(path)
-        except DatacompError as error:
-            broken.append((name, str(error).replace(str(path), name)))
-        else:
-            found[record.entry_sha256] = f"withdrawn: {record.reason}" + (f"; replaced by {record.replaced_by}" if record.replaced_by else "")
-    return found, broken
-
-
 def _entry(path: Path, name: str, suite_of: Callable[[str], Suite]) -> tuple[Entry | None, str]:
     """Read the entry of a file, or say why it has no place on a board."""
-    if not _PLAIN_NAME.fullmatch(name):
+    if not PLAIN_NAME.fullmatch(name):
         return None, "its name holds more than letters, digits, dots, underscores and hyphens"
     if path.is_symlink() or not path.is_file():
-        return None, _IRREGULAR
+        return None, withdrawals.IRREGULAR
     try:
-        entry = Entry.read(path)
-        problems = [f"{check.name}: {check.problem}" for check in verify.for_board(entry, suite_of) if check.problem]
+        entry, checks = verify.for_board(path, suite_of)
+        problems = [f"{check.name}: {check.problem}" for check in checks if check.problem]
     except DatacompError as error:
         return None, str(error).replace(str(path), name)  # the page says the same wherever the folder lies
     return (None, problems[0]) if problems else (entry, "")

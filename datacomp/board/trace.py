@@ -76,7 +76,7 @@ def _of_entry(path: Path, run_folders: Sequence[Path], pool: Path | None) -> tup
     seeds = {run.seed: place for run in entry.runs if ((place := run_folder.of_seed(path.parent, run.seed)) / runs.RECORD).is_file()}
     here = {run_folder.read(place).inputs.seed: place for place in run_folders} if run_folders else seeds
     names = ["RUN"] if len(entry.runs) == 1 else [f"RUN{run.seed}" for run in entry.runs]
-    _, checks, level = verify.verify(path, tuple(here.values()))
+    _, checks, level = verify.verify(path, verify.Beside(runs=tuple(here.values())))
     broken = next((f"{check.name}: {check.problem}" for check in checks if check.problem), "")
     first = Link(
         artefact="entry",

@@ -1,23 +1,23 @@
-"""Checking an entry: what it says against the rules and the records, and against the run itself where that is given."""
+"""Checking an entry: what it says against the rules and the records, earlier entries, and against the run itself where that is given."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from datacomp import digest
 from datacomp.artifacts import run as runs
-from datacomp.artifacts.entry import Aggregate, Entry
-from datacomp.artifacts.results import TaskResult
-from datacomp.board import averages, enter
+from datacomp.artifacts.entry import Aggregate, Entry, SeedRun
+from datacomp.artifacts.results import Results
+from datacomp.board import averages, enter, lists, possible, repeats, texts
 from datacomp.declared import suite as suites
 from datacomp.declared import track as tracks
-from datacomp.declared.suite import Suite, Task
+from datacomp.declared.suite import Suite
 from datacomp.errors import DatacompError, EntryError
 
 SELF_REPORTED = "self-reported"
 ARTEFACTS_CHECKED = "artefacts checked"
-_WITHOUT_ACC1 = ("faces", "retrieval", "winogavil")
-_TOLERANCE = 1e-9  # of a recomputed mean
+RERUN = "re-run"
 
 
 class Check(NamedTuple):
@@ -27,16 +27,30 @@ class Check(NamedTuple):
     problem: str
 
 
-def verify(path: Path, run_folders: tuple[Path, ...] = ()) -> tuple[Entry, list[Check], str]:
+class Beside(NamedTuple):
+    """What an entry is held against besides itself."""
+
+    runs: tuple[Path, ...] = ()  # folders, one for each seed
+    lists: tuple[Path, ...] = ()  # uid lists; those beside a run are found
+    pool: Path | None = None  # which must hold every uid of a list
+    earlier: Mapping[str, Entry] | None = None  # entries by the names of their files, which this one must not repeat
+
+
+def verify(path: Path, beside: Beside | None = None) -> tuple[Entry, list[Check], str]:
     """Read an entry and look at everything; return it, the checks, and the trust level that it reaches.
 
     Raises RecordError for what is no entry at all.
     """
+    beside = beside or Beside()
     entry = Entry.read(path)
-    checks = check(entry)
-    found = [against_run(entry, folder) for folder in run_folders]
+    checks = [*check(entry), _form(entry, path)]
+    if beside.earlier is not None:
+        checks.append(Check("no repeat of an earlier entry", "; ".join(repeats.of_earlier(entry, beside.earlier))))
+    found = [against_run(entry, folder) for folder in beside.runs]
     checks += [checked for checked, _ in found]
-    covered = {run.seed for run in entry.runs} == {seed for _, seed in found}
+    of_lists = lists.check(entry, (*beside.lists, *lists.of_runs(entry, beside.runs)), beside.pool)
+    checks += [Check(name, problem) for name, problem in of_lists.checks.items()]
+    covered = {run.seed for run in entry.runs} == {seed for _, seed in found} and of_lists.is_all
     return entry, checks, ARTEFACTS_CHECKED if covered and not any(checked.problem for checked in checks) else SELF_REPORTED
 
 
@@ -48,6 +62,8 @@ def demand(path: Path, checks: list[Check]) -> None:
 
 def check(entry: Entry, suite_of: Callable[[str], Suite] | None = None) -> list[Check]:
     """Every check that needs the entry alone. `suite_of` reads a suite by its name; who checks many entries keeps what it read."""
+    if hostile := texts.hidden(entry.plain()):
+        return [Check("texts can be shown", "; ".join(hostile))]
     try:
         track, scale, suite = tracks.load(entry.track), entry.recipe(), (suite_of or suites.load)(entry.suite)
     except DatacompError as error:
@@ -59,9 +75,12 @@ def check(entry: Entry, suite_of: Callable[[str], Suite] | None = None) -> list[
     }
     found = [Check(f"digest of the {name}", _differs(given, expected)) for name, (given, expected) in digests.items()]
     found.append(Check("suite version", _differs(entry.suite_version, suite.spec.version)))
+    again = [f"{name}: {problem}" for name, value in enter.repeated(entry.runs).items() if (problem := _differs(getattr(entry, name), value))]
+    found.append(Check("pool and resources are those of the runs", "; ".join(again)))
     rules = enter.broken_rules(entry, scale, track)
     found.append(Check("rules of the track", "; ".join(rules)))
-    impossible = _impossible(entry, suite)
+    found.append(Check("no run is another one", "; ".join(repeats.within(entry))))
+    impossible = possible.problems(entry, suite)
     found.append(Check("metrics are possible", "; ".join(impossible)))
     if impossible:
         return found  # arithmetic on what is no metric can overflow
@@ -70,8 +89,20 @@ def check(entry: Entry, suite_of: Callable[[str], Suite] | None = None) -> list[
         found.append(Check("averages", _other_averages(entry, computed)))
     except DatacompError as error:
         found.append(Check("averages", str(error)))
+    others = [str(run.seed) for run in entry.runs if _results(entry, run).digest() != run.results_sha256]
+    found.append(Check("digest of the results", f"the metrics of seed {', '.join(others)} are not those of the results' file" if others else ""))
     found.append(Check("marks", _differs(entry.marks, enter.marks(entry, scale, suite))))
     return found
+
+
+def _form(entry: Entry, path: Path) -> Check:
+    """The file is the canonical text of the entry: nothing stands in it twice, or where some readers do not see it."""
+    return Check("the file is as datacomp enter writes it", "" if digest.of_file(path) == entry.digest() else "other programs may read something else in it")
+
+
+def _results(entry: Entry, run: SeedRun) -> Results:
+    """The file of results that a run of an entry had."""
+    return Results(suite=entry.suite, suite_version=entry.suite_version, suite_sha256=entry.suite_sha256, weights_sha256=run.weights_sha256, tasks=run.tasks)
 
 
 def _differs(given: object, expected: object) -> str:
@@ -88,7 +119,7 @@ def _other_averages(entry: Entry, computed: dict[str, Aggregate]) -> str:
     for name, expected in computed.items():
         given = entry.aggregates[name]
         pairs = ((given.value, expected.value), (given.standard_error, expected.standard_error))
-        if not all(math.isclose(said, true, abs_tol=_TOLERANCE) for said, true in pairs):
+        if not all(math.isclose(said, true, abs_tol=possible.CLOSE) for said, true in pairs):
             return f"{name} is {_plus_minus(given)} in the entry and {_plus_minus(expected)} from its own metrics"
     return ""
 
@@ -97,44 +128,11 @@ def _plus_minus(aggregate: Aggregate) -> str:
     return f"{aggregate.value:.6f} ± {aggregate.standard_error:.6f}"
 
 
-def _impossible(entry: Entry, suite: Suite) -> list[str]:
-    declared = {task.name: task for task in suite.tasks}
-    problems = []
-    for run in entry.runs:
-        names = [result.task for result in run.tasks]
-        problems += [f"{name} stands {names.count(name)} times in one run" for name in sorted(set(names)) if names.count(name) > 1]
-        problems += [f"{name} is no task of suite {suite.spec.name}" for name in sorted(set(names) - set(declared))]
-        for result in run.tasks:
-            if result.task in declared:
-                problems += [f"{result.task}: {problem}" for problem in _impossible_task(result, declared[result.task])]
-    return problems
-
-
-def _impossible_task(result: TaskResult, task: Task) -> list[str]:
-    """What cannot have come out of scoring this task's samples."""
-    problems = []
-    if result.samples != task.samples or (task.pinned and result.data_sha256 != task.data.content_sha256):
-        problems.append("it was measured on other data")
-    values = [(name, value) for name, value in result.metrics.items() if value is not None and not name.startswith("count_")]
-    values += [(f"the standard error of {name}", error) for name, error in result.standard_errors.items()]
-    problems += [f"{name} is {value}" for name, value in values if not 0 <= value <= 1]
-    if task.family in _WITHOUT_ACC1:
-        return problems
-    accuracy = result.metrics.get("acc1")
-    if accuracy is None or not 0 <= accuracy <= 1:
-        return [*problems, "it has no possible acc1"]
-    if not math.isclose(accuracy * task.samples, round(accuracy * task.samples), abs_tol=1e-6):
-        problems.append(f"acc1 is no whole number of {task.samples:,} samples")
-    expected = math.sqrt(accuracy * (1 - accuracy) / task.samples)
-    if not math.isclose(result.standard_errors.get("acc1", -1.0), expected, abs_tol=_TOLERANCE):
-        problems.append(f"the standard error of acc1 must be {expected:.6f}")
-    return problems
-
-
-def for_board(entry: Entry, suite_of: Callable[[str], Suite] | None = None) -> list[Check]:
-    """Every check that a board makes of an entry."""
+def for_board(path: Path, suite_of: Callable[[str], Suite] | None = None) -> tuple[Entry, list[Check]]:
+    """Read an entry and make every check that a board makes of one. Raises RecordError for what is no entry at all."""
+    entry = Entry.read(path)
     tests_only = f"scale {entry.scale} is for tests only" if enter.TESTS_ONLY in entry.marks else ""
-    return [*check(entry, suite_of), Check("the scale has a board", tests_only)]
+    return entry, [*check(entry, suite_of), _form(entry, path), Check("the scale has a board", tests_only)]
 
 
 def against_run(entry: Entry, folder: Path, *, weights: bool = True) -> tuple[Check, int | None]:

@@ -61,3 +61,41 @@ def serve(entries: Entries = None, out: Site = Path("build/board"), port: Annota
     from datacomp.board import serve as serving
 
     serving.serve(entries or rooms.leaderboard() / "entries", out, port, lambda address: typer.echo(f"{address} (end with Ctrl-C)"))
+
+
+@group.command(epilog="Example: datacomp board review proposed/leaderboard/entries --base leaderboard/entries --report report.md")
+def review(
+    proposed: Annotated[Path, typer.Argument(help="Folder of entries as a pull request would leave it.")],
+    base: Annotated[Path | None, typer.Option("--base", help="Folder of entries as it is; leaderboard/entries/ by default.", show_default=False)] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Write the outcome as a comment in Markdown.", show_default=False)] = None,
+) -> None:
+    """Check what a pull request proposes: new entries hold and repeat none, entries that are there are not touched."""
+    from datacomp import files, rooms
+    from datacomp.board import review as reviewing
+    from datacomp.errors import EntryError
+
+    found = reviewing.review(proposed, base or rooms.leaderboard() / "entries")
+    text = reviewing.report(found)
+    if report:
+        files.write_text(report, text)
+    typer.echo(text, nl=False)
+    if broken := [one.name for one in found if not one.holds]:
+        raise EntryError(f"{len(broken)} of {len(found)} proposed files do not hold: {', '.join(broken[:5])}", repair="see the lines that say FAIL")
+
+
+@group.command(epilog="Example: datacomp board schema > entry.schema.json")
+def schema() -> None:
+    """Print the JSON Schema of an entry, which is leaderboard/entry.schema.json."""
+    from datacomp import digest
+    from datacomp.artifacts.entry import Entry
+
+    typer.echo(digest.canonical(Entry.model_json_schema()), nl=False)
+
+
+@group.command(epilog="Example: datacomp board code")
+def code() -> None:
+    """Print this version and the digest of its code, as tracks/releases.toml holds them for released ones."""
+    import datacomp
+    from datacomp import digest
+
+    typer.echo(f'"{datacomp.__version__}" = "{digest.of_code()}"')

@@ -7,7 +7,7 @@ import typer
 
 from datacomp import places
 from datacomp.cli import options
-from datacomp.cli.options import Author, Description, Links, Method, Out, RunBy, Sources, Suite, Track
+from datacomp.cli.options import Author, Data, Description, Device, Links, Method, Out, RunBy, Sources, Suite, Threads, Track
 
 if TYPE_CHECKING:
     from datacomp.board.verify import Check
@@ -50,12 +50,37 @@ def enter(
 def verify(
     entry: Annotated[Path, typer.Argument(help="An entry, .json.")],
     run: Annotated[list[Path] | None, typer.Option("--run", help="Folder of the run behind it; one for each seed.", show_default=False)] = None,
+    subset: Annotated[list[Path] | None, typer.Option("--subset", help="Its list, .npy, if not in shards beside the run.", show_default=False)] = None,
+    pool: Annotated[Path | None, typer.Option("--pool", help="Folder of the pool, which must hold every uid of the list.", show_default=False)] = None,
+    among: Annotated[Path | None, typer.Option("--among", help="Folder of earlier entries, which it must not repeat.", show_default=False)] = None,
+    rerun_eval: Annotated[str, typer.Option("--rerun-eval", help="Evaluate these tasks again from the checkpoint, NAME,NAME.", show_default=False)] = "",
+    rerun_train: Annotated[int, typer.Option("--rerun-train", min=0, help="Train so many first steps again; compare with the submitted log.")] = 0,
+    shards: Annotated[list[str] | None, typer.Option("--shards", help="Training shards for --rerun-train, in the run's order.", show_default=False)] = None,
+    data: Data = None,
+    device: Device = None,
+    threads: Threads = None,
 ) -> None:
-    """Check an entry against rules and records, with --run also against the run's files."""
+    """Check an entry against rules and records, with --run also against the run's files, with --rerun-eval and --rerun-train by making parts of it again."""
+    from datacomp.board import repeats
     from datacomp.board import verify as verifying
+    from datacomp.board.verify import Beside
 
-    _, checks, level = verifying.verify(entry, tuple(run or ()))
+    earlier = repeats.read(among, entry) if among else None
+    beside = Beside(tuple(run or ()), tuple(subset or ()), pool, earlier)
+    if rerun_eval or rerun_train:
+        from datacomp.pipelines import rerun
+        from datacomp.train import webdataset
+        from datacomp.train.hardware import Hardware
+
+        sources = tuple(webdataset.read(place).shards for place in shards or ()) if rerun_train else ()
+        tasks = tuple(filter(None, rerun_eval.split(",")))
+        wanted = rerun.Wanted(tasks, rerun_train, data, sources, Hardware(device, threads=threads))
+        found, checks, level = rerun.check(entry, beside, wanted)
+    else:
+        found, checks, level = verifying.verify(entry, beside)
     show_checks(checks)
+    for name in repeats.same_list(found, earlier or {}):
+        typer.echo(f"note  {name} is of the same list")
     verifying.demand(entry, checks)
     typer.echo(f"trust level: {level}")
 

@@ -70,7 +70,7 @@ class Chain:
         path = self.out / ENTRY
         entry.write(path)
         try:
-            verify.demand(path, verify.verify(path, tuple(run.path for run in trained))[1])
+            verify.demand(path, verify.verify(path, verify.Beside(runs=tuple(run.path for run in trained)))[1])
         except EntryError:
             path.unlink()
             raise

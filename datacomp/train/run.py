@@ -26,6 +26,7 @@ from datacomp.train.hardware import Hardware
 from datacomp.train.log import Log
 from datacomp.train.store import Store
 
+_LOGGED_STEPS = 20  # the first are all logged: whoever checks an entry takes them again
 RECORDED_PACKAGES = ("torch", "torchvision", "open_clip_torch", "timm", "numpy", "pillow", "safetensors")
 
 
@@ -187,7 +188,7 @@ class _Training:
         """Log a step and save what is due; return when a point to go on from was saved last."""
         course = self._course
         is_kept = position.step in course.checkpoints
-        if is_kept or course.halfway or log.is_due():
+        if is_kept or course.halfway or position.step <= _LOGGED_STEPS or log.is_due():
             log.add(position.step, self._values(loss, position))
             self._check_days(log.projected_s(self._scale.budget.steps))
         if is_kept:  # before the point to go on from: behind it, nobody would write these weights
