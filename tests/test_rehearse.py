@@ -47,7 +47,8 @@ def test_a_rehearsal_follows_the_real_schedule(rehearsed, tiny_scale, tiny_run):
     inputs = rehearsed.run.record.inputs
     assert (inputs.recipe_sha256, inputs.rehearsed_steps) == (tiny_scale.digest(), 4)
     logged = {line.step: line.loss for line in run_folder.read(rehearsed.run.path).log}
-    assert all(logged[line.step] == line.loss for line in run_folder.read(tiny_run.path).log if line.step in logged)
+    real = {line.step: line.loss for line in run_folder.read(tiny_run.path).log if line.step in logged}
+    assert logged == pytest.approx(real, abs=2e-6)  # that run may have had two threads, and losses are logged with six digits
 
 
 def test_a_rehearsal_says_what_the_whole_run_will_take(rehearsed, small_suite):

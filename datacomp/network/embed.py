@@ -41,10 +41,11 @@ class Encoder:
     @torch.inference_mode()
     def images(self, crops: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Embed crops of shape (N, size, size, 3): unit vectors (N, D)."""
-        parts = [
-            self.network.encode_image(build.normalise(torch.from_numpy(batch).to(self.device), self.pixels), normalize=True)
-            for batch in _batches(crops, self.batch_samples)
-        ]
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # by default a GPU's convolutions round to ten bits
+            parts = [
+                self.network.encode_image(build.normalise(torch.from_numpy(batch).to(self.device), self.pixels), normalize=True)
+                for batch in _batches(crops, self.batch_samples)
+            ]
         return torch.cat(parts).cpu().numpy()
 
     @torch.inference_mode()

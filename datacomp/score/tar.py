@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import polars as pl
-import torch
 
 from datacomp import digest, tables, tars, uids
 from datacomp.artifacts import scores, tar_index
@@ -86,7 +85,6 @@ def score(task: Task) -> TarScores:
     if task.is_done():
         return TarScores.read(scores.stats(task.out, task.tar.stem))
     local.set_threads(1)  # so that the scores' last bits do not depend on the number of processes
-    torch.backends.cudnn.allow_tf32 = False  # by default a GPU's convolutions round to ten bits
     network = choose.load(task.network, task.device, task.batch_samples)
     index = tar_index.read(task.tar)
     _check_once(index)
