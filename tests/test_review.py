@@ -12,7 +12,7 @@ from commands_page import unknown_words
 from typer.testing import CliRunner
 
 from datacomp import digest
-from datacomp.artifacts.entry import FORMAT, Entry
+from datacomp.artifacts.entry import FORMAT, Entry, Withdrawal
 from datacomp.board import review
 from datacomp.cli import app
 from datacomp.errors import DatacompError, StageError
@@ -52,6 +52,10 @@ def test_nothing_proposed_holds(base):
     assert "nothing was proposed" in review.report(())
 
 
+def withdrawal(sha256):
+    return Withdrawal(format="datacomp-withdrawal/1", entry_sha256=sha256, reason="the list was another one")
+
+
 PROPOSALS = {
     "an edit": (lambda place, make: make("changed").write(place / "filtering/nano/first.json"), "first.json", "an entry is never edited"),
     "a removal": (lambda place, make: (place / "filtering/nano/first.json").unlink(), "first.json", "an entry is never removed"),
@@ -68,8 +72,19 @@ PROPOSALS = {
     "a scale for tests": (
         lambda place, make: make("new", seeds=(50,), scale="smoke").write(place / "filtering/smoke/new.json"),
         "new.json",
-        "its scale has a board: scale smoke is for tests only",
+        "the scale has a board: scale smoke is for tests only",
     ),
+    "a withdrawal of nothing": (
+        lambda place, make: withdrawal("0" * 64).write(place / "filtering/nano/x.withdrawal.json"),
+        "x.withdrawal.json",
+        "it names an entry that is there: none has the digest 000000000000",
+    ),
+    "no withdrawal": (
+        lambda place, make: (place / "x.withdrawal.json").write_text("{}"),
+        "x.withdrawal.json",
+        "it is a withdrawal: .* is no withdrawal record",
+    ),
+    "a linked withdrawal": (lambda place, make: (place / "x.withdrawal.json").symlink_to("/etc/hostname"), "x.withdrawal.json", "it is a withdrawal's file"),
     "no entry": (lambda place, make: (place / "filtering/nano/x.json").write_text("{"), "x.json", "it is an entry: filtering/nano/x.json is no entry record"),
     "a program": (lambda place, make: (place / "conftest.py").write_text("raise SystemExit"), "conftest.py", "it is an entry's file"),
     "a name with a command": (lambda place, make: (place / "$(id).json").write_text("{}"), "$(id).json", "it is an entry's file"),
@@ -86,6 +101,16 @@ def test_what_does_not_belong_on_the_board_is_refused_by_name(proposed, base, ma
     assert problems.pop("second.json") == ""
     assert list(problems) == [file]
     assert re.search(reason, problems[file]), problems
+
+
+def test_a_withdrawal_is_told_to_the_keepers_and_makes_way_for_the_corrected_entry(proposed, base, make_entry):
+    folder = proposed / "filtering" / "nano"
+    make_entry("first, corrected").write(folder / "corrected.json")
+    assert "no repeat of an earlier entry" in told(proposed, base)["filtering/nano/corrected.json"]
+    withdrawal(digest.of_file(folder / "first.json")).write(folder / "first.withdrawal.json")
+    found = {one.name: one for one in review.review(proposed, base)}
+    assert all(one.holds for one in found.values())
+    assert "a keeper of the board has to see who asks for it" in found["filtering/nano/first.withdrawal.json"].notes[0]
 
 
 def test_two_proposals_may_not_repeat_each_other(proposed, base):

@@ -1,4 +1,4 @@
-"""What a pull request proposes for the board: new entries are checked, what is there already is not touched. Only files are read, nothing of them is run."""
+"""What a pull request proposes for the board: new entries and withdrawals are checked, what is there is not touched. Files are read, nothing of them is run."""
 
 import os
 from collections.abc import Iterator
@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datacomp import digest
-from datacomp.artifacts.entry import Entry
-from datacomp.board import rank, repeats, verify
-from datacomp.board.verify import Beside, Check
+from datacomp.artifacts.entry import WITHDRAWAL, Entry, Withdrawal
+from datacomp.board import rank, repeats, verify, withdrawals
+from datacomp.board.verify import Check
 from datacomp.errors import DatacompError, StageError
 
 _ALLOWED = "allowed are files TRACK/SCALE/NAME.json of letters, digits, dots, underscores and hyphens"
@@ -36,11 +36,15 @@ def review(proposed: Path, base: Path) -> tuple[Reviewed, ...]:
         if not folder.is_dir():
             raise StageError(f"there is no folder {folder}", repair="name the folders of entries as proposed and as they are")
     before, after = (dict(_files(folder)) for folder in (base, proposed))
-    earlier = repeats.read(base, base)
+    withdrawn, _ = withdrawals.read(proposed)
+    earlier = {name: entry for name, entry in repeats.read(base, base).items() if digest.of_file(before[name]) not in withdrawn}
     found = [Reviewed(name, (Check("an entry is never removed", "a correction is a new entry"),)) for name in sorted(set(before) - set(after))]
     for name, path in sorted(after.items()):
         if name in before:
             found += [] if _same(path, before[name]) else [Reviewed(name, (Check("an entry is never edited", "a correction is a new entry"),))]
+            continue
+        if name.endswith(WITHDRAWAL):
+            found.append(_withdrawal(name, path, before))
             continue
         entry, reviewed = _new(name, path, earlier)
         found.append(reviewed)
@@ -66,18 +70,29 @@ def _lines(one: Reviewed) -> Iterator[str]:
 
 def _new(name: str, path: Path, earlier: dict[str, Entry]) -> tuple[Entry | None, Reviewed]:
     if not rank.PLAIN_NAME.fullmatch(name) or path.is_symlink():
-        return None, Reviewed(
-            name, (Check("it is an entry's file", "allowed are files TRACK/SCALE/NAME.json of letters, digits, dots, underscores and hyphens"),)
-        )
+        return None, Reviewed(name, (Check("it is an entry's file", _ALLOWED),))
     try:
-        entry, checks, _ = verify.verify(path, Beside(earlier=earlier))
+        entry, checks = verify.for_board(path)
     except DatacompError as error:
         return None, Reviewed(name, (Check("it is an entry", str(error).replace(str(path), name)),))
     place = f"{entry.track}/{entry.scale}/{path.name}"
     checks.append(Check("its place is that of its track and scale", "" if name == place else f"it belongs at {place}"))
-    checks.append(Check("its scale has a board", f"scale {entry.scale} is for tests only" if "for tests only" in entry.marks else ""))
+    checks.append(Check("no repeat of an earlier entry", "; ".join(repeats.of_earlier(entry, earlier))))
     notes = tuple(f"{other} is of the same list" for other in repeats.same_list(entry, earlier))
     return entry, Reviewed(name, tuple(checks), notes)
+
+
+def _withdrawal(name: str, path: Path, before: dict[str, Path]) -> Reviewed:
+    """A record that takes an entry off the tables; who may ask for that is for people to say."""
+    if not rank.PLAIN_NAME.fullmatch(name) or path.is_symlink():
+        return Reviewed(name, (Check("it is a withdrawal's file", _ALLOWED),))
+    try:
+        record = Withdrawal.read(path)
+    except DatacompError as error:
+        return Reviewed(name, (Check("it is a withdrawal", str(error).replace(str(path), name)),))
+    withdrawn = [other for other, there in before.items() if there.is_file() and not there.is_symlink() and digest.of_file(there) == record.entry_sha256]
+    check = Check("it names an entry that is there", "" if withdrawn else f"none has the digest {record.entry_sha256[:12]}…")
+    return Reviewed(name, (check,), tuple(f"it withdraws {other}: a keeper of the board has to see who asks for it" for other in withdrawn))
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
