@@ -17,6 +17,7 @@ from datacomp.declared.track import Question, Track
 from datacomp.errors import EntryError
 from datacomp.records import Line, Record
 
+MODIFIED_CODE, UNRELEASED_CODE = "modified code", "unreleased code"
 TESTS_ONLY = "for tests only"  # a mark
 
 
@@ -221,7 +222,6 @@ def marks(entry: Entry, scale: Scale, suite: Suite) -> tuple[str, ...]:
     sources = entry.runs[0].sources
     reasons = [f"no valid entry: {source.subset.ineligible}" for source in sources if source.subset.ineligible]
     missing = sum(sum(source.missing_samples.values()) for source in sources)
-    codes = [run.code for run in entry.runs]
     said = {
         "draft scale": scale.status == "draft",
         "draft suite": suite.spec.status == "draft",
@@ -229,7 +229,13 @@ def marks(entry: Entry, scale: Scale, suite: Suite) -> tuple[str, ...]:
         "open division": entry.division == "open",
         "single seed": len(entry.runs) == 1,
         f"{missing:,} samples missing": missing > 0,
-        "modified code": any(code.version in releases.known() and code.sha256 != releases.known()[code.version] for code in codes),
-        "unreleased code": any(code.version not in releases.known() for code in codes),
     }
     return (*reasons, *(mark for mark, holds in said.items() if holds))
+
+
+def code_mark(entry: Entry) -> str:
+    """Whether runs were made with code that no release has. It does not stand in the entry: a later release may be that code."""
+    known, codes = releases.known(), [run.code for run in entry.runs]
+    if any(code.version in known and code.sha256 != known[code.version] for code in codes):
+        return MODIFIED_CODE
+    return UNRELEASED_CODE if any(code.version not in known for code in codes) else ""

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from datacomp.artifacts.entry import Aggregate, Entry
 from datacomp.artifacts.run import Source
-from datacomp.board import averages, choices, commands, pictures, standing, verify
+from datacomp.board import averages, choices, commands, enter, pictures, standing, verify
 from datacomp.board.compare import Difference, Measured
 from datacomp.board.pictures import Picture, Point
 from datacomp.board.rank import Listed, Table
@@ -203,7 +203,7 @@ def _row(
         average=entry.aggregates[averages.AVERAGE],
         whisker=line,
         groups=tuple(entry.aggregates[group.name] for group in suite.spec.groups),
-        badges=tuple(mark for mark in entry.marks if mark not in _OF_TABLE and not mark.startswith(_NO_ENTRY)),
+        badges=tuple(mark for mark in _marks(entry) if mark not in _OF_TABLE and not mark.startswith(_NO_ENTRY)),
         reference=_reference(entry),
         ranks=ranks,
         gain=gain,
@@ -212,6 +212,11 @@ def _row(
         words=choices.words(entry),
         traits=choices.traits(entry),
     )
+
+
+def _marks(entry: Entry) -> tuple[str, ...]:
+    """An entry's own marks, and what this board knows of its code."""
+    return (*entry.marks, *filter(None, [enter.code_mark(entry)]))
 
 
 def _reference(entry: Entry) -> str:
@@ -258,7 +263,7 @@ def entry_view(found: Section, place: int) -> EntryView:
         section=found,
         row=row,
         trust=verify.SELF_REPORTED,  # the board sees entries only, never the runs behind them
-        marks=tuple((mark, meaning(mark)) for mark in entry.marks),
+        marks=tuple((mark, meaning(mark)) for mark in _marks(entry)),
         aggregates=(("Average", row.average), *((group.title, mean) for group, mean in zip(suite.spec.groups, row.groups, strict=True))),
         tasks=tuple(tasks),
         sources=entry.runs[0].sources,
@@ -274,6 +279,8 @@ def meaning(mark: str) -> str:
         "for tests only": "The scale is for trying the program, not for results.",
         "open division": "Training differs from the scale's recipe. Compare within the open division only.",
         "single seed": "Trained once. The standard errors hold the error from the test samples only, not how much training runs differ.",
+        enter.UNRELEASED_CODE: "Made with a version of the program that was never released, so others may not be able to make it again.",
+        enter.MODIFIED_CODE: "Made with a program that says it is a released version and is not: its code was changed.",
     }
     if mark.startswith(_NO_ENTRY):
         return f"Shown as a reference and not ranked: {mark.removeprefix(_NO_ENTRY).lstrip(': ')}."
