@@ -63,7 +63,7 @@ def test_parts_give_the_intervals_of_a_comparison(make_entry):
 
 def test_words_of_strangers_end_no_attribute(make_entry, tmp_path):
     hostile = '" onmouseover="alert(1)" x=\'<!--'
-    make_entry(hostile, description=hostile, proposed_by=hostile, external_resources=(hostile,)).write(tmp_path / "entries/a.json")
+    make_entry(hostile, description=hostile, proposed_by=hostile, subset={"external_resources": (hostile,)}).write(tmp_path / "entries/a.json")
     page.build(tmp_path / "entries", tmp_path / "out")
     for name in ("index.html", "entries/a.html"):
         text = (tmp_path / "out" / name).read_text()

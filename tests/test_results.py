@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shutil
 import statistics
 
@@ -17,6 +18,7 @@ from datacomp.cli import app
 from datacomp.declared import expected
 from datacomp.declared import suite as suites
 from datacomp.errors import DatacompError, RecordError, StageError
+from datacomp.records import MAX_RECORD_BYTES
 
 SUITE, NANO = suites.load("datacomp"), suites.load("nano")
 ERROR = 0.002  # standard error of every task here
@@ -102,13 +104,13 @@ def test_lines_that_the_published_tools_do_not_write_are_refused_by_number(tmp_p
     assert not (tmp_path / "theirs").exists()
 
 
-def test_a_file_that_is_empty_or_too_large_is_refused(tmp_path, monkeypatch):
+def test_a_file_that_is_empty_or_too_large_is_refused(tmp_path):
     path = write_lines(tmp_path / "eval_results.jsonl", [])
     with pytest.raises(RecordError, match="holds no results"):
         results_files.imported(path, SUITE)
-    monkeypatch.setattr("datacomp.records.MAX_RECORD_BYTES", 10)
-    with pytest.raises(RecordError, match="records of up to 10 bytes"):
-        results_files.imported(write_lines(path, [line(SUITE.tasks[0])]), SUITE)
+    os.truncate(path, MAX_RECORD_BYTES + 1)  # nothing but a hole
+    with pytest.raises(RecordError, match="records of up to 67,108,864 bytes"):
+        results_files.imported(path, SUITE)
 
 
 def test_other_results_are_not_overwritten(lines, tmp_path):
