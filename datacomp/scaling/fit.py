@@ -18,7 +18,6 @@ _GRID = {"normaliser": 16, "irreducible": 9, "half_life": 13}
 _STARTS = 6
 _NEVER = 1e9  # the half-life in repetitions of a pool that never wears out
 _BELOW = 1e-4  # the irreducible error stays so far below the least that was measured
-_MANY_SE = 4.0  # a profile is looked at up to so many standard errors times Student's quantile
 _ILL = 1e5  # condition of the scaled Jacobian above which directions cannot be told apart
 
 
@@ -205,9 +204,9 @@ def _shown(name: str, x: float) -> float:
 
 def _end(problem: _Problem, best: Values, loss: float, place: int, side: int, fitted: Fit) -> tuple[float, bool]:
     """Where the profile has risen to Student's quantile on one side, and whether the bound came first."""
-    bound = problem.bounds[0 if side < 0 else 1][place]
-    step = max(np.sqrt(fitted.covariance[place, place]), 1e-3) * fitted.quantile
-    last, at = np.array(best), [best[place]]
+    bound = float(problem.bounds[0 if side < 0 else 1][place])
+    expected = max(np.sqrt(fitted.covariance[place, place]), 1e-3) * fitted.quantile
+    last, inside, width = np.array(best), float(best[place]), expected / 2
 
     def rise(x: float) -> float:
         """How far the profile at x is above the quantile, in standard deviations."""
@@ -216,16 +215,13 @@ def _end(problem: _Problem, best: Values, loss: float, place: int, side: int, fi
         last[:] = found
         return float(np.sqrt(max(found_loss - loss, 0.0)) / max(fitted.deviation, 1e-300) - fitted.quantile)
 
-    for _ in range(int(4 * _MANY_SE)):
-        x = best[place] + side * step * len(at) / 2
-        if side * (x - bound) >= 0:
-            break
-        at.append(float(x))
+    while True:
+        x = side * min(side * (best[place] + side * width), side * bound)
         if rise(x) > 0:
-            return float(optimize.brentq(rise, at[-2], at[-1], xtol=1e-4 * step)) if len(at) > 2 or rise(at[-2]) < 0 else at[-1], False
-    if side * (at[-1] - bound) < 0 and rise(float(bound)) > 0:
-        return float(optimize.brentq(rise, at[-1], bound, xtol=1e-4 * step)), False
-    return float(bound), True
+            return float(optimize.brentq(rise, inside, x, xtol=1e-4 * expected)), False
+        if x == bound:
+            return bound, True
+        inside, width = x, 2 * width
 
 
 def _check(samples: dict[str, float], points: Sequence[Point]) -> None:
