@@ -19,10 +19,10 @@ def out(make_entry, tmp_path):
     for number in range(6):
         make_entry(f"method {number}", seeds=tuple(range(1 + number % 3)), level=0.3 + 0.05 * number, proposed_by="Ada").write(entries / f"{number}.json")
     make_entry("oracle", level=0.9, subset={"ineligible": "made from the pool's truth"}).write(entries / "oracle.json")
-    make_entry(ATTACK, level=0.2, proposed_by=IMAGE, description=ATTACK + IMAGE, external_resources=(ATTACK,)).write(entries / "attack.json")
+    make_entry(ATTACK, level=0.2, proposed_by=IMAGE, description=ATTACK + IMAGE, subset={"external_resources": (ATTACK,)}).write(entries / "attack.json")
     make_entry("x" * 100, level=0.25, proposed_by="y" * 100, run_by="z" * 100, links=("https://example.org/" + "w" * 400,)).write(entries / "long.json")
     (entries / "broken.json").write_text("{")
-    page.build(entries, tmp_path / "out")
+    assert [name for name, _ in page.build(entries, tmp_path / "out").left_out] == ["broken.json"]
     return tmp_path / "out"
 
 

@@ -26,11 +26,11 @@ AXE = Path(__file__).parent / "axe"
 def out(make_entry, tmp_path_factory):
     entries = tmp_path_factory.mktemp("board") / "entries"
     for place, (method, level) in enumerate(LEVELS.items()):
-        changes = {"external_resources": ("a secret model",)} if method == "weak" else {"description": "It keeps whatever mentions a walrus."}
+        changes = {"subset": {"external_resources": ("a secret model",)}} if method == "weak" else {"description": "It keeps whatever mentions a walrus."}
         make_entry(method, seeds=tuple(range(1 + place % 3)), level={"nano/objects": 0.9 - level} | dict.fromkeys(OTHERS, level), **changes).write(
             entries / f"{place}.json"
         )
-    page.build(entries, entries.parent / "out")
+    assert page.build(entries, entries.parent / "out").left_out == ()
     return entries.parent / "out"
 
 
