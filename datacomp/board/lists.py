@@ -14,7 +14,7 @@ from datacomp.artifacts.entry import Entry
 from datacomp.artifacts.subset import Subset, SubsetRecord
 from datacomp.errors import DatacompError
 
-IN_BUNDLE = "list*.npy"
+_IN_BUNDLE = "list*.npy"  # any that `in_bundle` gives
 
 
 class Checked(NamedTuple):
@@ -22,6 +22,11 @@ class Checked(NamedTuple):
 
     checks: dict[str, str]
     is_all: bool  # whether every list of the entry was among them
+
+
+def in_bundle(number: int, count: int) -> str:
+    """What the list of one of so many sources is called in a bundle."""
+    return "list.npy" if count == 1 else f"list{number}.npy"
 
 
 def of_runs(entry: Entry, folders: Iterable[Path]) -> tuple[Path, ...]:
@@ -32,7 +37,7 @@ def of_runs(entry: Entry, folders: Iterable[Path]) -> tuple[Path, ...]:
     places = {folder.parent / source.name: source.shards_sha256 for folder in folders for source in sources}
     records = {place / shards.RECORD: sha256 for place, sha256 in places.items()}
     of_entry = [path.with_name(shards.LIST) for path, sha256 in records.items() if path.is_file() and digest.of_file(path) == sha256]
-    of_entry += [path for parent in sorted({folder.parent for folder in folders}) for path in sorted(parent.glob(IN_BUNDLE)) if _record(path) in named]
+    of_entry += [path for parent in sorted({folder.parent for folder in folders}) for path in sorted(parent.glob(_IN_BUNDLE)) if _record(path) in named]
     return tuple(path for path in of_entry if path.is_file())
 
 

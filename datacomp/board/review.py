@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from datacomp import digest
 from datacomp.artifacts.entry import WITHDRAWAL, Entry, Withdrawal
-from datacomp.board import rank, repeats, verify, withdrawals
+from datacomp.board import rank, repeats, texts, verify, withdrawals
 from datacomp.board.verify import Check
 from datacomp.errors import DatacompError, StageError
 
@@ -56,7 +56,7 @@ def report(found: tuple[Reviewed, ...]) -> str:
     """The review as a comment in Markdown. Words of strangers stand in a block of code, which no line of theirs can end."""
     lines = [line for one in found for line in _lines(one)] or ["nothing was proposed"]
     verdict = "Every proposed entry holds." if all(one.holds for one in found) else "Some of what is proposed does not hold."
-    text = "\n".join("".join(character if character.isprintable() else "?" for character in line)[:500] for line in lines)
+    text = "\n".join(texts.printable(line)[:500] for line in lines)
     return f"{verdict}\n\n~~~text\n{text[:50_000]}\n~~~\n"
 
 

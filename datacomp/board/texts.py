@@ -8,6 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 _HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]")
 
 
+def printable(text: str) -> str:
+    """A text, of one line, without what a terminal would obey."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
 def hidden(content: object, place: str = "entry") -> list[str]:
     """Where in a record's plain values such characters stand, in words; empty where there are none."""
     return [f"{where} holds {', '.join(sorted({f'U+{ord(found):04X}' for found in _HIDDEN.findall(text)}))}" for where, text in _hidden(content, place)]

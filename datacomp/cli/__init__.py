@@ -5,6 +5,7 @@ from typing import NoReturn
 
 import typer
 
+from datacomp.board import texts
 from datacomp.cli import (
     board,
     calibrate,
@@ -17,7 +18,6 @@ from datacomp.cli import (
     init,
     inspect,
     jobs,
-    options,
     pool,
     results,
     run,
@@ -79,5 +79,5 @@ def main() -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    print(f"datacomp: {options.printable(message)}", file=sys.stderr)  # noqa: T201
+    print(f"datacomp: {texts.printable(message)}", file=sys.stderr)  # noqa: T201
     sys.exit(1)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datacomp.cli import options
+from datacomp.board import texts
 
 if TYPE_CHECKING:
     from datacomp.board.rank import Board
@@ -51,7 +51,7 @@ def show(entries: Entries = None, track: Track = "", scale: Scale = "") -> None:
 
 def _tell_left_out(board: "Board") -> None:
     for name, reason in board.left_out:
-        typer.echo(options.printable(f"left out: {name}: {reason}"), err=True)
+        typer.echo(texts.printable(f"left out: {name}: {reason}"), err=True)
 
 
 @group.command(epilog="Example: datacomp board serve --entries build/demo/entries --port 8000")

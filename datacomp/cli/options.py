@@ -42,11 +42,6 @@ Track = Annotated[str, typer.Option("--track", help="A track of tracks/rules/: f
 Profile = Annotated[str, typer.Option("--profile", help="Where to work: here, or a profile of datacomp.toml; by default the one it names.", show_default=False)]
 
 
-def printable(text: str) -> str:
-    """A text without what a terminal would obey; names may come from untrusted files."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
 def place(profile: str) -> "Place":
     """Where a command is to run, told."""
     from datacomp.launch import profile as profiles

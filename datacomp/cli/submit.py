@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from datacomp import places
+from datacomp.board import texts
 from datacomp.cli import options
 from datacomp.cli.enter import show_checks
 from datacomp.cli.options import Author, Description, Links, Method, RunBy, Sources, Suite, Track
@@ -167,5 +168,5 @@ def _show_state(state: "State") -> None:
 
 
 def _printable(text: str) -> str:
-    """What strangers wrote, without what a terminal would obey."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
+    """What strangers wrote, line by line."""
+    return "\n".join(map(texts.printable, text.split("\n")))

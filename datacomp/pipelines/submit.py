@@ -14,6 +14,7 @@ from datacomp.artifacts import subset as subsets
 from datacomp.artifacts.entry import Entry
 from datacomp.artifacts.queued import Queued
 from datacomp.artifacts.run import Run
+from datacomp.board import lists as board_lists
 from datacomp.board import verify
 from datacomp.board.enter import About, Sources
 from datacomp.board.verify import Check
@@ -132,15 +133,10 @@ def _lists(run: Run, entry: Entry, given: Sequence[Path]) -> dict[str, bytes | P
     for number, source in enumerate(sources, 1):
         if source.subset.uids_sha256 not in found:
             raise SubsetError(f"the list of {source.name} does not lie beside {run.path}", repair="say where it is: --list LIST.npy")
-        stem = list_name(number, len(sources))
+        stem = board_lists.in_bundle(number, len(sources))
         content[stem] = found[source.subset.uids_sha256]
         content[subsets.sidecar(Path(stem)).as_posix()] = digest.canonical(source.subset.plain()).encode()
     return content
-
-
-def list_name(number: int, count: int) -> str:
-    """What a source's list is called in a bundle."""
-    return "list.npy" if count == 1 else f"list{number}.npy"
 
 
 def _demand_public(texts: Mapping[str, str], meant: Sequence[str]) -> None:
@@ -176,7 +172,7 @@ def validate(path: Path) -> list[Check]:
 
 def _list_checks(path: Path, bundle: Bundle, entry: Entry) -> list[Check]:
     sources = entry.runs[0].sources
-    expected = {list_name(number, len(sources)): source.subset for number, source in enumerate(sources, 1)}
+    expected = {board_lists.in_bundle(number, len(sources)): source.subset for number, source in enumerate(sources, 1)}
     found = []
     for name, record in expected.items():
         if name in bundle.files:
