@@ -20,6 +20,7 @@ from datacomp.launch.work import Work
 
 _LOST_S = 90.0  # a job that Slurm does not know and that left no result for so long is lost
 _ASK_EVERY_S = 5.0
+_NAMES = ("seed", "part", "run")  # arguments that tell a step from others of its kind
 _submitting = threading.Lock()  # the stream of errors belongs to all threads
 
 
@@ -41,7 +42,7 @@ class Step(NamedTuple):
     @property
     def what(self) -> str:
         """A short name."""
-        return f"{self.kind} seed {self.arguments['seed']}" if "seed" in self.arguments else self.kind
+        return " ".join([self.kind, *(f"{name} {value}" for name, value in self.arguments.items() if name in _NAMES)])
 
 
 def scripts(place: Place, steps: Sequence[Step]) -> list[tuple[Step, str]]:

@@ -1,8 +1,8 @@
 """Which pools to train on at a budget, by laws that were fitted to each of them alone (Goyal et al. 2024, arXiv 2404.07177, section 5)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,10 @@ MOST_FOR_ALL_SUBSETS = 12
 _STEP = 1e-4  # of derivatives
 _SCAN = 400  # budgets between which crossovers are looked for
 
+_MOST_LOG = 100.0  # of a budget that nothing bounds
+
 Union = tuple[str, ...]
+JOINED = " + "  # pools of a union, as they are written
 
 
 class Predicted(NamedTuple):
@@ -28,11 +31,13 @@ class Predicted(NamedTuple):
 
 
 class Crossover(NamedTuple):
-    """From this budget on a union that lost before wins."""
+    """From this budget on a union that lost before wins; with the interval of 95 % that the fit leaves open, on a logarithmic axis."""
 
     seen: float
     before: Union
     after: Union
+    low: float
+    high: float
 
 
 class LeftOut(NamedTuple):
@@ -46,17 +51,28 @@ class LeftOut(NamedTuple):
 
 def predict(fitted: Fit, seen: float, union: Union) -> Predicted:
     """The error after training on a union of pools, which need not have been measured."""
+    error, half = curve(fitted, seen, union)
+    return Predicted(union, float(error), float(error - half), float(error + half))
+
+
+def curve(fitted: Fit, seen: Any, union: Union) -> tuple[Values, Values]:
+    """The errors at several budgets and half the widths of their intervals, both of the shape of `seen`."""
+    return _error(fitted, parameters(fitted), seen, union), _half(fitted, lambda x: _error(fitted, x, seen, union))
+
+
+def _half(fitted: Fit, function: Callable[[Values], Values]) -> Values:
+    """Half the width of the interval of 95 % of what follows from the parameters, to first order."""
     x = parameters(fitted)
-    slopes = np.array([(_error(fitted, x + step, seen, union) - _error(fitted, x - step, seen, union)) / (2 * _STEP) for step in _STEP * np.eye(len(x))])
-    error = _error(fitted, x, seen, union)
-    half = fitted.quantile * float(np.sqrt(max(slopes @ fitted.covariance @ slopes, 0.0)))
-    return Predicted(union, error, error - half, error + half)
+    slopes = np.stack([(function(x + step) - function(x - step)) / (2 * _STEP) for step in _STEP * np.eye(len(x))])
+    variance = np.einsum("i...,ij,j...->...", slopes, fitted.covariance, slopes)
+    half: Values = fitted.quantile * np.sqrt(np.maximum(variance, 0.0))
+    return half
 
 
-def _error(fitted: Fit, x: Values, seen: float, union: Union) -> float:
+def _error(fitted: Fit, x: Values, seen: Any, union: Union) -> Values:
     places = {name: place for place, name in enumerate(fitted.pools)}
     pools = [Pool(fitted.pools[name].samples, -np.exp(x[2 + 2 * places[name]]), np.exp(x[3 + 2 * places[name]])) for name in union]
-    return float(laws.error(seen, pools, Shared(float(np.exp(x[0])), float(x[1]))))
+    return laws.error(seen, pools, Shared(float(np.exp(x[0])), float(x[1])))
 
 
 def prefixes(ranked: Sequence[str]) -> list[Union]:
@@ -84,23 +100,25 @@ def choose(fitted: Fit, seen: float, unions: Sequence[Union]) -> list[Predicted]
 def crossovers(fitted: Fit, unions: Sequence[Union], low: float, high: float) -> list[Crossover]:
     """The budgets between two ends at which another union becomes the best, to a millionth."""
     budgets = np.geomspace(low, high, _SCAN)
-    errors = np.array([laws.error(budgets, [fitted.pools[name] for name in union], fitted.shared) for union in unions])
+    errors = np.array([_error(fitted, parameters(fitted), budgets, union) for union in unions])
     best = errors.argmin(axis=0)
-    return [
-        Crossover(
-            _meeting(fitted, unions[best[place]], unions[best[place + 1]], budgets[place], budgets[place + 1]), unions[best[place]], unions[best[place + 1]]
-        )
-        for place in np.flatnonzero(np.diff(best))
-    ]
+    return [_meeting(fitted, unions[best[place]], unions[best[place + 1]], budgets[place], budgets[place + 1]) for place in np.flatnonzero(np.diff(best))]
 
 
-def _meeting(fitted: Fit, before: Union, after: Union, low: float, high: float) -> float:
+def _meeting(fitted: Fit, before: Union, after: Union, low: float, high: float) -> Crossover:
     """Where the second union's error falls below the first's."""
+
+    def gain(x: Values, seen: float) -> Values:
+        return np.asarray(_error(fitted, x, seen, before) - _error(fitted, x, seen, after))
+
+    best = parameters(fitted)
     while high / low > 1 + 1e-6:
         middle = float(np.sqrt(low * high))
-        errors = [float(laws.error(middle, [fitted.pools[name] for name in union], fitted.shared)) for union in (before, after)]
-        low, high = (middle, high) if errors[0] <= errors[1] else (low, middle)
-    return high
+        low, high = (middle, high) if gain(best, middle) <= 0 else (low, middle)
+    slope = float(gain(best, high * np.exp(_STEP)) - gain(best, high * np.exp(-_STEP))) / (2 * _STEP)  # by the budget's logarithm
+    half = float(_half(fitted, lambda x: gain(x, high))) / max(abs(slope), 1e-12)
+    ends = np.exp(np.clip(np.log(high) + half * np.array([-1, 1]), 0, _MOST_LOG))
+    return Crossover(high, before, after, float(ends[0]), float(ends[1]))
 
 
 def leave_one_budget_out(samples: dict[str, float], points: Sequence[Point]) -> Iterator[LeftOut]:
@@ -126,3 +144,50 @@ def _nearest(points: Sequence[Point], to: Point) -> float:
 
 def _missed(points: Sequence[Point], guesses: Sequence[float]) -> float:
     return float(np.mean([abs(point.error - guess) for point, guess in zip(points, guesses, strict=True)]))
+
+
+class Checked(NamedTuple):
+    """What was measured and not fitted, beside what the law predicts and what two simpler guesses say."""
+
+    union: Union
+    seen: float
+    is_mid: bool
+    runs: int
+    measured: float  # the mean over runs that differ by their seeds
+    spread: float  # standard error of that mean, NaN of a single run
+    predicted: Predicted
+    nearest: float  # the mean over the union's pools of their errors at the nearest budget that was fitted
+    power: float  # by a plain power law
+
+
+def check(fitted: Fit, checks: Sequence[Point]) -> list[Checked]:
+    """Compare predictions with points that the fit did not see, such as unions and further budgets; a union's pools stand in `Point.pool`."""
+    power = fit({name: pool.samples for name, pool in fitted.pools.items()}, fitted.points, repeats=False)
+    found = []
+    for pool, seen, is_mid in dict.fromkeys((point.pool, point.seen, point.is_mid) for point in checks):
+        union = tuple(pool.split(JOINED))
+        if unknown := set(union) - set(fitted.pools):
+            raise StageError(f"{pool} was measured, and {min(unknown)} was not fitted", allowed=", ".join(fitted.pools))
+        errors = [point.error for point in checks if (point.pool, point.seen, point.is_mid) == (pool, seen, is_mid)]
+        spread = float(np.std(errors, ddof=1) / np.sqrt(len(errors))) if len(errors) > 1 else float("nan")
+        near = float(np.mean([_nearest(fitted.points, Point(name, seen, 1.0)) for name in union]))
+        told = predict(fitted, seen, union)
+        found.append(Checked(union, seen, is_mid, len(errors), float(np.mean(errors)), spread, told, near, predict(power, seen, union).error))
+    return found
+
+
+class Picked(NamedTuple):
+    """At one budget: the union that the laws choose among those that were trained on, and the one that came out best."""
+
+    chosen: Checked
+    best: Checked
+
+
+def picked(checked: Sequence[Checked]) -> list[Picked]:
+    """For each budget at which several unions were measured: the choice and the best, the least budget first."""
+    found = []
+    for seen in sorted({each.seen for each in checked}):
+        there = [each for each in checked if each.seen == seen]
+        if len(there) > 1:
+            found.append(Picked(min(there, key=lambda each: each.predicted.error), min(there, key=lambda each: each.measured)))
+    return found

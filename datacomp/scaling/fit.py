@@ -28,6 +28,8 @@ class Point(NamedTuple):
     seen: float  # samples
     error: float
     deviation: float = 1.0  # its standard deviation up to a factor that is estimated, or known (`is_known`)
+    is_mid: bool = False  # of a checkpoint in the middle of its run's schedule
+    samples: float | None = None  # of the pool that this point was trained on, where draws of several sizes stand for one pool
 
 
 class Interval(NamedTuple):
@@ -60,11 +62,11 @@ class _Bucket:
     """A pool's points as the law needs them."""
 
     def __init__(self, samples: float, points: Sequence[Point]) -> None:
-        seen = np.array([point.seen for point in points])
-        self.numbers = np.arange(1, max(2, int(np.ceil(seen.max() / samples))))  # passes after the first
-        ends = np.clip(seen[:, None], self.numbers * samples, (self.numbers + 1) * samples)
-        self.grows = np.log(ends / (self.numbers * samples))  # (points, passes)
-        self.first = np.log(np.minimum(seen, samples) / UNIT_SAMPLES)
+        seen, sizes = np.array([(point.seen, point.samples or samples) for point in points]).T
+        self.numbers = np.arange(1, max(2, int(np.ceil((seen / sizes).max()))))  # passes after the first
+        starts = self.numbers * sizes[:, None]
+        self.grows = np.log(np.clip(seen[:, None], starts, starts + sizes[:, None]) / starts)  # (points, passes)
+        self.first = np.log(np.minimum(seen, sizes) / UNIT_SAMPLES)
         self.errors = np.array([point.error for point in points])
         self.weights = 1 / np.array([point.deviation for point in points])
 
@@ -171,7 +173,7 @@ def fit(samples: dict[str, float], points: Sequence[Point], *, is_known: bool = 
     deviation = 1.0 if is_known else float(np.sqrt(loss / freedom)) if freedom else 0.0
     is_free = (best > problem.bounds[0] + 1e-6) & (best < problem.bounds[1] - 1e-6)
     jacobian = problem.jacobian(best) * is_free
-    tells = _warnings(problem, is_free | np.isin(np.arange(len(best)), held), jacobian)
+    tells = [*_warnings(problem, is_free | np.isin(np.arange(len(best)), held), jacobian), *_mixed(points)]
     covariance = np.asarray(np.linalg.pinv(jacobian.T @ jacobian) * deviation**2, np.float64)
     pools = {name: Pool(samples[name], -float(np.exp(best[2 + 2 * n])), float(np.exp(best[3 + 2 * n]))) for n, name in enumerate(samples)}
     shared = Shared(float(np.exp(best[0])), float(best[1]))
@@ -238,6 +240,11 @@ def _check(samples: dict[str, float], points: Sequence[Point]) -> None:
         )
     if bad := [point for point in points if not (point.seen > 0 and 0 < point.error < np.inf and 0 < point.deviation < np.inf)]:
         raise StageError(f"a point of pool {bad[0].pool} has {bad[0].seen:,.0f} samples seen, error {bad[0].error}", allowed="numbers above 0")
+
+
+def _mixed(points: Sequence[Point]) -> Iterator[str]:
+    if mid := sum(point.is_mid for point in points):
+        yield f"{mid} of {len(points)} points are of checkpoints in the middle of a schedule; a run that ended there would have had a lower error"
 
 
 def _warnings(problem: _Problem, is_free: Any, jacobian: Values) -> Iterator[str]:
