@@ -3,6 +3,7 @@
 import pytest
 from markup import ATTACK, Markup
 
+from datacomp import axes
 from datacomp.board import page, pictures
 from datacomp.board.pictures import Point
 
@@ -39,7 +40,7 @@ def test_points_of_a_series_at_several_amounts_are_joined():
 
 @pytest.mark.parametrize(("amount", "text"), [(12_800_000, "12.8M"), (1_280_000_000, "1.28B"), (30_000, "30k"), (7, "7")])
 def test_an_amount_is_short(amount, text):
-    assert pictures.short(amount) == text
+    assert axes.short(amount) == text
 
 
 def test_pictures_have_titles_descriptions_and_no_markup_of_strangers(make_entry, tmp_path):

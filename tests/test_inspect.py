@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from datacomp import tables, tars, uids
+from datacomp import pages, tables, tars, uids
 from datacomp.artifacts import pool as pools
 from datacomp.artifacts import subset as subsets
 from datacomp.cli import app
@@ -443,18 +443,18 @@ def test_an_edge_has_as_many_digits_as_it_takes():
 
 
 def test_the_page_goes_to_a_file_or_into_a_folder(found, tmp_path):
-    page.write(found, page.target(tmp_path / "a.html"))
-    page.write(found, page.target(tmp_path / "new"), numbers=True)
+    page.write(found, pages.target(tmp_path / "a.html"))
+    page.write(found, pages.target(tmp_path / "new"), numbers=True)
     assert json.loads((tmp_path / "new" / "index.numbers.json").read_text())["rows"] == {"dropped": 419, "kept": 181}
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["a.html", "index.html", "index.numbers.json"]
 
 
 def test_no_other_file_is_overwritten(best, tmp_path):
     with pytest.raises(StageError, match=r"ends in \.html"):
-        page.target(best.path)
+        pages.target(best.path)
     (tmp_path / "folder.html").mkdir()
     with pytest.raises(StageError, match=r"ends in \.html"):
-        page.target(tmp_path / "folder.html")
+        pages.target(tmp_path / "folder.html")
 
 
 def test_the_command_says_what_it_wrote(small_pool, best, tmp_path):

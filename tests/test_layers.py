@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "datacomp"
-GROUND = {"", "bootstrap", "errors", "rooms", "records", "digest", "draws", "files", "hub", "places", "progress", "sorting"}
-GROUND |= {"tables", "tar_blocks", "tars", "uids"}
+GROUND = {"", "axes", "bootstrap", "errors", "rooms", "records", "digest", "draws", "files", "hub", "places", "progress", "sorting"}
+GROUND |= {"pages", "tables", "tar_blocks", "tars", "uids"}
 RINGS = (
     GROUND,
     {"declared"},

@@ -156,9 +156,7 @@ def test_a_finished_plan_does_nothing_and_another_one_is_refused_there(experimen
     before = content(experiment.out)
     experiment.run()
     assert content(experiment.out) == before
-    other = Experiment(
-        experiment.plan.model_copy(update={"seeds": (1,)}), experiment.scale, experiment.suite, experiment.pool, experiment.out, experiment.data
-    )
+    other = Experiment(experiment.plan.model_copy(update={"seeds": (1,)}), experiment.scale, experiment.suite, experiment.pool, experiment.out, experiment.data)
     with pytest.raises(StageError, match="holds a plan with another seeds"):
         other.check(profile.choose())
 

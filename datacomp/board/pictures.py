@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from datacomp import axes
+
 WIDTH, HEIGHT = 480, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 466, 16, 252  # of what the axes enclose
 _LINE, _LABEL_LETTERS = 16, 26
@@ -94,8 +96,8 @@ def picture(key: str, title: str, axis: str, points: Sequence[Point]) -> Picture
         front=_stairs([(x(point.amount), y(point.average)) for point in best]),
         labels=_labels([(x(point.amount), y(point.average), point.name) for point in best]),
         trends=tuple(line(found) for found in joined if len({point.amount for point in found}) > 1),
-        across=tuple(Tick(x(amount), short(amount)) for amount in _amounts(low, high)),
-        up=tuple(Tick(y(average), f"{100 * average:.3g}") for average in _steps(bottom, top)),
+        across=tuple(Tick(x(amount), axes.short(amount)) for amount in axes.amounts(low, high)),
+        up=tuple(Tick(y(average), f"{100 * average:.3g}") for average in axes.steps(bottom, top)),
     )
 
 
@@ -124,14 +126,6 @@ def _labels(places: list[tuple[str, str, str]]) -> tuple[Label, ...]:
     return tuple(found)
 
 
-def short(amount: float) -> str:
-    """Write an amount in few letters: 12.8M."""
-    for unit, size in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
-        if amount >= size:
-            return f"{amount / size:.3g}{unit}"
-    return f"{amount:.3g}"
-
-
 def _said(point: Point) -> str:
     return f"{point.name}: {100 * point.average:.1f} % with {point.amount:,} samples"
 
@@ -139,16 +133,3 @@ def _said(point: Point) -> str:
 def _widened(low: float, high: float) -> tuple[float, float]:
     edge = max(0.08 * (high - low), 0.005)
     return max(low - edge, 0.0), min(high + edge, 1.0)
-
-
-def _amounts(low: float, high: float) -> list[float]:
-    """Round amounts between two powers of ten, few enough for their labels."""
-    span = high - low
-    digits = (1,) if span > 2.5 else (1, 3) if span > 1.2 else (1, 2, 5) if span > 0.4 else (1, 1.5, 2, 3, 4, 5, 6, 8)
-    return [digit * 10.0**power for power in range(math.floor(low), math.ceil(high) + 1) for digit in digits if low <= math.log10(digit) + power <= high]
-
-
-def _steps(low: float, high: float) -> list[float]:
-    """About five round averages."""
-    step = next(step for step in (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2) if (high - low) / step <= 6 or step == 0.2)
-    return [place * step for place in range(math.ceil(low / step), math.floor(high / step) + 1)]

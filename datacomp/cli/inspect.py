@@ -22,12 +22,13 @@ def inspect(
     json: Annotated[bool, typer.Option("--json", help="Write the numbers as well, as .numbers.json beside the page.")] = False,
 ) -> None:
     """Show what a list keeps and drops of a pool on one page: pairs with pictures, histograms, captions, domains, other lists."""
+    from datacomp import pages
     from datacomp.artifacts import pool as pools
     from datacomp.artifacts import subset as subsets
     from datacomp.subset import inspect as inspecting
     from datacomp.subset import page
 
-    target = page.target(out)
+    target = pages.target(out)
     lists = [subsets.read(path) for path in (subset, *(compare or ()))]
     found = inspecting.inspect(pools.read(pool), lists[0], lists[1:], seed=seed)
     rows = found.numbers.rows
