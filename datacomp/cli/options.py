@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from datacomp.board.enter import About
     from datacomp.launch.local import Workers
     from datacomp.launch.profile import Place
+    from datacomp.launch.slurm import Step
 
 Pool = Annotated[Path, typer.Option("--pool", help="Folder of the pool, or s3://…", parser=places.at, metavar="FOLDER", show_default=False)]
 Out = Annotated[Path, typer.Option("--out", help="Where the result goes.", parser=places.here, metavar="PATH", show_default=False)]
@@ -68,6 +70,17 @@ def show_array(profile: str, what: str) -> None:
         from datacomp.launch import slurm
 
         typer.echo(slurm.array_script(chosen, what))
+
+
+def show_steps(place: "Place", steps: "Sequence[Step]", *, test_only: bool) -> None:
+    """A dry run of steps: what is done, what is to do, and on Slurm the scripts, or when they would start."""
+    from datacomp.launch import slurm
+
+    for step in steps:
+        typer.echo(f"{'done ' if step.is_done else 'to do'}  {step.says} -> {step.record}")
+    if place.is_slurm:
+        for step, text in slurm.scripts(place, steps):
+            typer.echo(f"\n{step.what}: {slurm.when(text)}" if test_only else f"\n--- {step.what} ---\n{text}")
 
 
 def command() -> str:

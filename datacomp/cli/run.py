@@ -12,8 +12,6 @@ from datacomp.cli.options import AllowMissing, Data, Description, Links, Profile
 
 if TYPE_CHECKING:
     from datacomp.declared.scale import Scale
-    from datacomp.launch.profile import Place
-    from datacomp.pipelines.run import Chain
 
 
 def register(app: typer.Typer) -> None:
@@ -77,7 +75,8 @@ def run(
         save_every_s=save_every * 60,
     )
     if dry_run or test_only:
-        _show(chain, place, test_only=test_only)
+        chain.check(place)
+        options.show_steps(place, chain.steps(), test_only=test_only)
         return
     if place.is_slurm:
         made = chain.submit(place, options.command())
@@ -107,18 +106,6 @@ def _usual_suite(scale: "Scale") -> str:
     from datacomp.declared import pool as pools
 
     return "nano" if isinstance(pools.load(scale.pool).origin, pools.GeneratedSource) else "datacomp"
-
-
-def _show(chain: "Chain", place: "Place", *, test_only: bool) -> None:
-    from datacomp.launch import slurm
-
-    chain.check(place)
-    steps = chain.steps()
-    for step in steps:
-        typer.echo(f"{'done ' if step.is_done else 'to do'}  {step.says} -> {step.record}")
-    if place.is_slurm:
-        for step, text in slurm.scripts(place, steps):
-            typer.echo(f"\n{step.what}: {slurm.when(text)}" if test_only else f"\n--- {step.what} ---\n{text}")
 
 
 def demo(

@@ -5,15 +5,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from datacomp import places
+from datacomp.cli import options
+from datacomp.cli.options import AllowMissing, Data, Profile, Seeds, Threads
+
 if TYPE_CHECKING:
     from datacomp.scaling.fit import Fit
     from datacomp.scaling.points import Measured
 
 group = typer.Typer(help="Scaling laws for data filtering: what to keep at which budget.", no_args_is_help=True)
-Points = Annotated[
-    Path, typer.Argument(help="A CSV: pool, samples, seen, error or accuracy, and deviation if it is known; pools by falling score.", metavar="CSV")
+Source = Annotated[
+    Path, typer.Argument(help="A plan's folder, a folder of evaluated runs, or a CSV (docs/guide.md says of what columns).", metavar="PLAN|RUNS|CSV")
 ]
-Seen = Annotated[float, typer.Option("--seen", help="The budget: samples seen in training, such as 128e6.", min=1)]
+Budget = Annotated[float, typer.Option("--budget", help="Samples seen in training, such as 128e6.", min=1, show_default=False)]
+Unions = Annotated[str, typer.Option("--unions", help="Which to compare: score (prefixes of the order by score), utility (of the fitted order), all.")]
+Suite = Annotated[str, typer.Option("--suite", help="Of runs: the suite whose results count; by default the only one there is.", show_default=False)]
+Metric = Annotated[str, typer.Option("--metric", help="Of runs: a mean of the suite, or one of its tasks; the error is one less it.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -21,67 +28,175 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="scaling")
 
 
-@group.command(epilog="Example: datacomp scaling fit points.csv")
-def fit(points: Points) -> None:
-    """Fit utilities and half-lives of all pools at once; show intervals, warnings, and how well a budget that is left out is predicted."""
-    from rich.console import Console
+@group.command(
+    epilog="Example: datacomp scaling plan --pool build/pool --score clip_l14_similarity_score --scale nano --budgets 12.8e3,25.6e3,51.2e3,102.4e3 --dry-run"
+)
+def plan(
+    pool: options.Pool,
+    score: Annotated[str, typer.Option("--score", help="Column to rank by.", show_default=False)],
+    budgets: Annotated[str, typer.Option("--budgets", help="Samples seen, whose errors are fitted: NUMBER,NUMBER,…", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="Where everything goes.")] = Path("build/scaling"),
+    scores: Annotated[str, typer.Option("--scores", help="A table of scores with a column uid, or a folder of them.", show_default=False)] = "",
+    buckets: Annotated[int, typer.Option("--buckets", help="Parts of equal size, by rank.")] = 10,
+    scale: options.Scale = "nano",
+    suite: options.Suite = "nano",
+    seed: Seeds = None,
+    check_budgets: Annotated[str, typer.Option("--check-budgets", help="Samples seen, measured but not fitted: to test the fit.", show_default=False)] = "",
+    check_unions: Annotated[
+        str, typer.Option("--check-unions", help="So many of the best buckets together, measured but not fitted: 2,3,5.", show_default=False)
+    ] = "",
+    share: Annotated[
+        bool, typer.Option("--share/--no-share", help="Let checkpoints of long runs serve shorter budgets; their errors are those of an unfinished schedule.")
+    ] = True,
+    data: Data = None,
+    allow_missing: AllowMissing = 0.0,
+    threads: Threads = None,
+    save_every: Annotated[float, typer.Option("--save-every", min=0, help="Minutes between the points from which a killed run goes on.")] = 10.0,
+    card: Annotated[str, typer.Option("--card", help="The device whose speed the cost assumes: v100, a100, l40s, h100, h200.")] = "a100",
+    speed: Annotated[
+        float | None, typer.Option("--samples-per-s", min=1, help="Its speed, as datacomp estimate --measure says it.", show_default=False)
+    ] = None,
+    profile: Profile = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it costs and what would be done; on Slurm, print the scripts.")] = False,
+    test_only: Annotated[bool, typer.Option("--test-only", help="Ask Slurm's scheduler when the jobs would start; submit nothing.")] = False,
+) -> None:
+    """Train small runs on each bucket of a pool and measure them: the errors that laws are fitted to. What is done is kept; what was killed goes on.
 
-    from datacomp.cli import tables
+    Where datacomp.toml, or --profile, names a Slurm cluster, the runs become jobs.
+    """
+    from datacomp.artifacts import pool as pools
+    from datacomp.cli import scaling_tables
+    from datacomp.declared import scale as scales
+    from datacomp.declared import suite as suites
+    from datacomp.pipelines import grid
+    from datacomp.pipelines.scaling import POINTS, Experiment
+
+    recipe, measured, place, opened = scales.load(scale), suites.load(suite), options.place(profile), pools.read(pool)
+    asked = grid.Plan(
+        scale=recipe.name,
+        recipe_sha256=recipe.digest(),
+        suite=measured.spec.name,
+        suite_sha256=measured.digest(),
+        pool_uids_sha256=opened.record.uids_sha256 if opened.record else "",
+        score={"score": score} | ({"scores": scores} if scores else {}),
+        buckets=buckets,
+        budgets=grid.whole_batches(recipe, _numbers(budgets, "--budgets")),
+        check_budgets=grid.whole_batches(recipe, _numbers(check_budgets, "--check-budgets")),
+        check_unions=tuple(int(count) for count in _numbers(check_unions, "--check-unions")),
+        seeds=tuple(seed or (0,)),
+        share=share,
+    )
+    experiment = Experiment(asked, recipe, measured, pool, out, data, allow_missing, threads, save_every * 60)
+    experiment.check(place)
+    scaling_tables.show_cost(grid.price(asked, recipe, measured, sum(span.rows for span in pools.spans(opened)), card=card, samples_per_s=speed))
+    if dry_run or test_only:
+        options.show_steps(place, experiment.steps(), test_only=test_only)
+    elif place.is_slurm:
+        made = experiment.submit(place, options.command())
+        typer.echo(f"{len(made.jobs):,} jobs; look with: datacomp jobs list" if made.jobs else "all is done")
+    else:
+        found = experiment.run()
+        typer.echo(f"{len(found.points)} points to fit and {len(found.checks)} to check in {out / POINTS}; go on with: datacomp scaling report {out}")
+
+
+def _numbers(text: str, option: str) -> list[float]:
+    from datacomp.errors import StageError
+
+    try:
+        return [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise StageError(f"{option} is {text!r}", allowed="numbers with commas between them, as in 1e6,2e6,4e6") from None
+
+
+@group.command(epilog="Example: datacomp scaling fit points.csv")
+def fit(source: Source, suite: Suite = "", metric: Metric = "average") -> None:
+    """Fit utilities and half-lives of all pools at once; show intervals, warnings, and how well what was left out is predicted."""
+    from datacomp.cli import scaling_tables
     from datacomp.scaling import choose as choosing
     from datacomp.scaling import fit as fitting
 
-    measured, fitted = _fitted(points)
-    table = tables.plain("parameter", "value", "from", "to", right=("value", "from", "to"))
-    for name, interval in fitting.intervals(fitted).items():
-        low, high = (f"{value:.4g}" for value in (interval.low, interval.high))
-        table.add_row(name, f"{interval.value:.4g}", low, high + (" or beyond" if interval.is_open else ""))
-    Console().print(table)
-    typer.echo("a: normaliser, d: irreducible error, b: utility, tau: half-life in repetitions; intervals of 95 % by profile")
-    left = list(choosing.leave_one_budget_out(measured.samples, measured.points))
-    table = tables.plain("budget left out", "law", "nearest point", "plain power", right=("law", "nearest point", "plain power"))
-    for each in left:
-        table.add_row(f"{each.seen:,.0f}", f"{each.law:.4f}", f"{each.nearest:.4f}", f"{each.power:.4f}")
-    if left:
-        Console().print(table)
-        typer.echo("mean absolute error of what is predicted for the budget from all others")
+    measured, fitted = _fitted(source, suite, metric)
+    scaling_tables.show_parameters(fitting.intervals(fitted))
+    scaling_tables.show_left_out(list(choosing.leave_one_budget_out(measured.samples, measured.points)))
+    scaling_tables.show_checked(choosing.check(fitted, measured.checks), list(measured.samples))
 
 
-@group.command(epilog="Example: datacomp scaling choose points.csv --seen 640e6")
-def choose(
-    points: Points,
-    seen: Seen,
-    unions: Annotated[
-        str, typer.Option("--unions", help="Which to compare: score (prefixes of the CSV's order), utility (of the fitted order), all.")
-    ] = "score",
-    up_to: Annotated[float | None, typer.Option("--up-to", help="Also the budgets up to this one at which the choice changes.", show_default=False)] = None,
+@group.command(epilog="Example: datacomp scaling predict build/scaling --budget 640e6 --union 0-10,10-20")
+def predict(
+    source: Source,
+    budget: Budget,
+    union: Annotated[
+        list[str] | None, typer.Option("--union", help="Pools to train on together, NAME,NAME; by default each alone, and all.", show_default=False)
+    ] = None,
+    suite: Suite = "",
+    metric: Metric = "average",
 ) -> None:
-    """Predict the error of unions of pools at a budget, the best first; none of them need have been trained on."""
-    from rich.console import Console
-
-    from datacomp.cli import tables
+    """Predict the error after a budget, of pools alone or together, with intervals."""
+    from datacomp.cli import scaling_tables
     from datacomp.errors import StageError
     from datacomp.scaling import choose as choosing
 
-    kinds = ("score", "utility", "all")
-    if unions not in kinds:
-        raise StageError(f"--unions {unions} came", allowed=", ".join(kinds))
-    measured, fitted = _fitted(points)
+    measured, fitted = _fitted(source, suite, metric)
     names = list(measured.samples)
-    compared = choosing.subsets(names) if unions == "all" else choosing.prefixes(names if unions == "score" else choosing.by_utility(fitted))
-    table = tables.plain("train on", "error", "from", "to", right=("error", "from", "to"))
-    for found in choosing.choose(fitted, seen, compared):
-        table.add_row(" + ".join(found.union), f"{found.error:.4f}", f"{found.low:.4f}", f"{found.high:.4f}")
-    Console().print(table)
-    for each in choosing.crossovers(fitted, compared, seen, up_to) if up_to else ():
-        typer.echo(f"from {each.seen:,.0f} samples seen on, {' + '.join(each.after)} instead of {' + '.join(each.before)}")
+    unions = [tuple(part.strip() for part in one.split(",")) for one in union or ()] or [*((name,) for name in names), tuple(names)]
+    if unknown := {name for one in unions for name in one} - set(names):
+        raise StageError(f"there is no pool {min(unknown)!r}", allowed=", ".join(names))
+    scaling_tables.show_predicted([choosing.predict(fitted, budget, one) for one in unions], names)
 
 
-def _fitted(path: Path) -> "tuple[Measured, Fit]":
-    """Read points and fit them; what the fit cannot tell is said."""
+@group.command(epilog="Example: datacomp scaling choose build/scaling --budget 640e6 --up-to 1e10 --out build/chosen.npy")
+def choose(
+    source: Source,
+    budget: Budget,
+    unions: Unions = "score",
+    up_to: Annotated[float | None, typer.Option("--up-to", help="Also the budgets up to this one at which the choice changes.", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Of a plan: write the uid list of the union that is chosen, ready for reshard, .npy.", show_default=False)
+    ] = None,
+    suite: Suite = "",
+    metric: Metric = "average",
+) -> None:
+    """Predict the error of unions of pools at a budget, the best first; none of them need have been trained on."""
+    from datacomp.cli import scaling_tables
+    from datacomp.pipelines import scaling
+    from datacomp.scaling import choose as choosing
+
+    measured, fitted = _fitted(source, suite, metric)
+    names, compared = list(measured.samples), choosing.candidates(fitted, unions)
+    found = choosing.choose(fitted, budget, compared)
+    listed = scaling.union_list(source, found[0].union, out) if out else None
+    scaling_tables.show_predicted(found, names)
+    scaling_tables.show_crossovers(choosing.crossovers(fitted, compared, budget, up_to) if up_to else (), names)
+    if listed:
+        typer.echo(f"{len(listed.uids):,} uids in {out}")
+
+
+@group.command(epilog="Example: datacomp scaling report build/scaling --out build/scaling.html --pictures")
+def report(
+    source: Source,
+    out: Annotated[Path, typer.Option("--out", help="The page, .html, or a folder for it.", parser=places.here, metavar="PATH")] = Path("build/scaling-report"),
+    budgets: Annotated[str, typer.Option("--budgets", help="Samples seen to choose for: NUMBER,NUMBER,…; by default some.", show_default=False)] = "",
+    unions: Unions = "score",
+    pictures: Annotated[bool, typer.Option("--pictures", help="Write each picture as well, .svg and .png, beside the page.")] = False,
+    suite: Suite = "",
+    metric: Metric = "average",
+) -> None:
+    """Show a fit on one page that loads nothing: curves, predictions, crossovers, the front of curation, tables."""
+    from datacomp import pages
+    from datacomp.scaling import report as reporting
+
+    page = pages.target(out)
+    measured, fitted = _fitted(source, suite, metric)
+    reporting.write(reporting.make(source.resolve().name, measured, fitted, _numbers(budgets, "--budgets"), unions), page, apart=pictures)
+    typer.echo(f"page: {page.resolve().as_uri()}")
+
+
+def _fitted(path: Path, suite: str, metric: str) -> "tuple[Measured, Fit]":
+    """Read what was measured and fit it; what the fit cannot tell is said."""
+    from datacomp.pipelines import scaling
     from datacomp.scaling import fit as fitting
-    from datacomp.scaling import points
 
-    measured = points.read(path)
+    measured = scaling.read(path, suite, metric)
     fitted = fitting.fit(measured.samples, measured.points, is_known=measured.is_known)
     for warning in fitted.warnings:
         typer.echo(f"note: {warning}", err=True)

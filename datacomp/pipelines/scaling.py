@@ -6,12 +6,13 @@ from pathlib import Path
 
 from datacomp import files
 from datacomp.artifacts import pool as pools
-from datacomp.artifacts import results, shards, subset
+from datacomp.artifacts import results, run_folder, shards, subset
 from datacomp.artifacts import run as runs
 from datacomp.artifacts.shards import ShardSet
 from datacomp.artifacts.subset import Subset
 from datacomp.board import averages
 from datacomp.declared import scale as scales
+from datacomp.declared import suite as suites
 from datacomp.declared.scale import Scale
 from datacomp.declared.suite import Suite
 from datacomp.errors import StageError
@@ -141,6 +142,23 @@ def list_path(out: Path, part: str) -> Path:
     return out / "lists" / f"{part}.npy"
 
 
+def read(source: Path, suite_name: str = "", score: str = averages.AVERAGE) -> Measured:
+    """What was measured: a plan's folder, a folder of runs, or a table in text.
+
+    Raises StageError for runs that were evaluated on several suites, unless one is named.
+    """
+    if not source.is_dir():
+        return points.read(source)
+    if (source / grid.RECORD).is_file():
+        plan = Plan.read(source / grid.RECORD)
+        return measure(plan, source, suites.load(suite_name or plan.suite), score)
+    found = sorted({file.stem for run in run_folder.find(source) for file in results.folder_in(run).glob("*.json")})
+    if not suite_name and len(found) != 1:
+        problem = f"runs below {source} were evaluated on {len(found)} suites" if found else f"no run below {source} was evaluated"
+        raise StageError(problem, allowed=", ".join(found), repair="say which with --suite" if found else "datacomp evaluate --run RUN --checkpoint all")
+    return measured.read(source, suites.load(suite_name or found[0]), score)
+
+
 def measure(plan: Plan, out: Path, suite: Suite, score: str = averages.AVERAGE) -> Measured:
     """What was measured so far of a plan: buckets at the budgets to be fitted, and the rest, which is only to be compared."""
     named, parts = grid.buckets(plan), grid.parts(plan)
@@ -163,6 +181,8 @@ def measure(plan: Plan, out: Path, suite: Suite, score: str = averages.AVERAGE) 
 
 
 def union_list(out: Path, union: Sequence[str], path: Path) -> Subset:
-    """Write the uid list of a union of a plan's buckets, ready to be resharded."""
+    """Write the uid list of a union of a plan's buckets, ready to be resharded. Raises StageError where the plan's lists are not."""
+    if not (out / grid.RECORD).is_file():
+        raise StageError(f"{out} has no lists to join", allowed="the folder of a plan", repair="datacomp scaling plan, or leave out --out")
     lists = [subset.read(list_path(out, name)) for name in union]
     return algebra.combine("sum", lists, path)

@@ -92,6 +92,16 @@ def subsets(names: Sequence[str]) -> list[Union]:
     return [union for count in range(1, len(names) + 1) for union in combinations(names, count)]
 
 
+UNIONS = ("score", "utility", "all")
+
+
+def candidates(fitted: Fit, kind: str) -> list[Union]:
+    """Unions to compare: prefixes of the pools' order by score, of that by fitted utility, or all. Raises StageError for another kind."""
+    if kind not in UNIONS:
+        raise StageError(f"unions of kind {kind!r} came", allowed=", ".join(UNIONS))
+    return subsets(list(fitted.pools)) if kind == "all" else prefixes(list(fitted.pools) if kind == "score" else by_utility(fitted))
+
+
 def choose(fitted: Fit, seen: float, unions: Sequence[Union]) -> list[Predicted]:
     """The unions with the errors that are predicted for them, the least first."""
     return sorted((predict(fitted, seen, union) for union in unions), key=lambda found: found.error)
