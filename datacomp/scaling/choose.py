@@ -60,6 +60,12 @@ def curve(fitted: Fit, seen: Any, union: Union) -> tuple[Values, Values]:
     return _error(fitted, parameters(fitted), seen, union), _half(fitted, lambda x: _error(fitted, x, seen, union))
 
 
+def sized(fitted: Fit, point: Point) -> Fit:
+    """The fit with the point's pool as large as it was there, where draws of several sizes stand for one pool."""
+    pool = fitted.pools[point.pool]
+    return fitted._replace(pools={**fitted.pools, point.pool: pool._replace(samples=point.samples or pool.samples)})
+
+
 def _half(fitted: Fit, function: Callable[[Values], Values]) -> Values:
     """Half the width of the interval of 95 % of what follows from the parameters, to first order."""
     x = parameters(fitted)
@@ -141,9 +147,9 @@ def leave_one_budget_out(samples: dict[str, float], points: Sequence[Point]) -> 
             continue
         yield LeftOut(
             seen,
-            law=_missed(left, [predict(law, seen, (point.pool,)).error for point in left]),
+            law=_missed(left, [predict(sized(law, point), seen, (point.pool,)).error for point in left]),
             nearest=_missed(left, [_nearest(kept, point) for point in left]),
-            power=_missed(left, [predict(power, seen, (point.pool,)).error for point in left]),
+            power=_missed(left, [predict(sized(power, point), seen, (point.pool,)).error for point in left]),
         )
 
 

@@ -11,7 +11,7 @@ from datacomp import files, pages
 from datacomp.scaling.pictures import Area, Dot, Line, Picture, Text
 
 _HERE = Path(__file__).parent
-_FINER = 4  # pixels that become one, for smooth edges
+_FINER = 3  # pixels that become one, for smooth edges
 _SCALE = 2  # of a PNG against the SVG's pixels
 _GROUND = "#ffffff"
 _ROLES = {"grid": "#e2e4df", "axis": "#c9cec9", "context": "#d4d8d4", "crossing": "#8a949b", "whisker": "#56626b"}

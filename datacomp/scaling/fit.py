@@ -207,7 +207,7 @@ def _shown(name: str, x: float) -> float:
 def _end(problem: _Problem, best: Values, loss: float, place: int, side: int, fitted: Fit) -> tuple[float, bool]:
     """Where the profile has risen to Student's quantile on one side, and whether the bound came first."""
     bound = float(problem.bounds[0 if side < 0 else 1][place])
-    expected = max(np.sqrt(fitted.covariance[place, place]), 1e-3) * fitted.quantile
+    expected = np.sqrt(max(fitted.covariance[place, place], 1e-6)) * fitted.quantile
     last, inside, width = np.array(best), float(best[place]), expected / 2
 
     def rise(x: float) -> float:

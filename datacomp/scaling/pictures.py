@@ -141,8 +141,8 @@ def union_name(union: Union, names: Sequence[str]) -> str:
 def curves(fitted: Fit, names: Sequence[str], budgets: tuple[float, float]) -> Picture:
     """A panel for each bucket: its law with a band and its points, those of the others pale behind it."""
     seen = np.geomspace(*budgets, _STEPS)
-    drawn = {name: choose.curve(fitted, seen, (name,)) for name in names}
-    shown = [error for error, _ in drawn.values()] + [np.array([point.error for point in fitted.points])]
+    drawn = {name: [choose.curve(choose.sized(fitted, one), seen, (name,)) for one in _draws(fitted, name)] for name in names}
+    shown = [error for found in drawn.values() for error, _ in found] + [np.array([point.error for point in fitted.points])]
     least, most = _widened(min(each.min() for each in shown), max(each.max() for each in shown))
     rows, pitch = -(-len(names) // _PANELS), _PANEL_HEIGHT + 34
     marks: list[Mark] = []
@@ -154,10 +154,10 @@ def curves(fitted: Fit, names: Sequence[str], budgets: tuple[float, float]) -> P
         across = axes.amounts(frame.low, frame.high)
         across = across if len(across) <= 5 else across[::2]
         marks += frame.grid(across, axes.steps(least, most), names="x" * last + "y" * (column == 0), label=_percent)
-        marks += [Line(frame.line(seen, error), "context") for other, (error, _) in drawn.items() if other != name]
-        error, half = drawn[name]
+        marks += [Line(frame.line(seen, error), "context") for other, found in drawn.items() if other != name for error, _ in found]
         tint = colour(place, len(names))
-        marks += [_band(frame, seen, error, half, tint), Line(frame.line(seen, error), colour=tint, title=_parameters(fitted, name))]
+        for error, half in drawn[name]:
+            marks += [_band(frame, seen, error, half, tint), Line(frame.line(seen, error), colour=tint, title=_parameters(fitted, name))]
         marks += [_dot(frame, point, tint) for point in fitted.points if point.pool == name]
         marks.append(Text((left, top - 8), cut(name), "name"))
     height = _TOP + rows * pitch + 22
@@ -254,6 +254,11 @@ def on_front(sizes: Sequence[float], errors: Values) -> list[int]:
         if not found or errors[place] < errors[found[-1]]:
             found.append(place)
     return found
+
+
+def _draws(fitted: Fit, name: str) -> list[Point]:
+    """A point of each size that a pool was drawn in."""
+    return list({point.samples: point for point in fitted.points if point.pool == name}.values())
 
 
 def _share(fitted: Fit, union: Union, whole: float, frame: _Axes) -> float:
