@@ -81,6 +81,35 @@ def test_intervals_hold_the_value_and_are_narrower_with_less_noise():
     assert list(narrow)[:4] == ["a", "d", "b 0-10", "tau 0-10"]
 
 
+def test_draws_of_several_sizes_stand_for_one_pool():
+    """A small draw is repeated sooner: with each point's own size the points of both lie on one law."""
+    sizes = (SIZE, SIZE / 8)
+    points = [
+        Point(name, seen, float(error(seen, [pool._replace(samples=size)], SHARED)), samples=size)
+        for name, pool in three().items()
+        for size in sizes
+        for seen in (SIZE / 4, SIZE, 4 * SIZE)
+    ]
+    found = fit(dict.fromkeys(three(), SIZE), points)
+    assert found.shared == pytest.approx(SHARED, rel=1e-4)
+    assert found.pools["0-10"] == pytest.approx(POOLS["0-10"], rel=1e-4)
+    small = choose.sized(found, points[3])
+    assert choose.predict(small, 4 * SIZE, ("0-10",)).error == pytest.approx(points[5].error, abs=1e-6)
+
+
+def test_a_parameter_at_its_bound_has_an_open_interval_and_no_variance_below_zero():
+    found = fit(SIZES, measured(POOLS, noise=NOISE))
+    broken = found._replace(covariance=found.covariance - 1e-3 * np.eye(len(found.covariance)))
+    assert intervals(broken)["a"].low < found.shared.normaliser
+
+
+def test_crossovers_have_intervals_that_narrow_with_the_noise():
+    wide, narrow = (choose.crossovers(fit(SIZES, measured(POOLS, noise=noise)), choose.prefixes(list(POOLS)), 13e6, 2e8) for noise in (NOISE, NOISE / 10))
+    for each in (wide[0], narrow[0]):
+        assert each.low < each.seen < each.high
+    assert narrow[0].high / narrow[0].low < wide[0].high / wide[0].low
+
+
 @pytest.mark.slow(minutes=3)
 def test_intervals_cover_at_the_stated_rate():
     """3 pools, 5 budgets, 200 simulations: 95 % less what chance takes, 3 standard errors of a share."""

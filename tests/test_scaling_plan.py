@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 from folders import content
+from typer.testing import CliRunner
 
 from datacomp.artifacts import results, shards, subset
 from datacomp.artifacts import run as runs
+from datacomp.cli import app
 from datacomp.declared import scale as scales
 from datacomp.declared import suite as suites
 from datacomp.errors import StageError
@@ -195,3 +197,46 @@ def test_results_of_other_weights_are_no_points(make_run, tmp_path):
     with pytest.raises(StageError, match="was evaluated on suite nano"):
         measured.read(tmp_path, suites.load("nano"))
     assert runs.read_record(made.path).record.checkpoints
+
+
+def called(*arguments):
+    return CliRunner().invoke(app, ["scaling", *map(str, arguments)])
+
+
+BUDGETS = ("--budgets", "12.8e3,25.6e3,51.2e3,102.4e3")
+
+
+def test_a_dry_run_says_what_it_costs_and_what_would_be_done(small_pool, tmp_path):
+    done = called("plan", "--pool", small_pool.path, "--score", SCORE, "--buckets", 2, *BUDGETS, "--out", tmp_path / "plan", "--dry-run")
+    assert done.exit_code == 0, done.exception
+    assert "2 runs of 204,800 samples seen in all, 384,000 had each budget its own run; 8 evaluations" in done.output
+    lines = [line for line in done.output.splitlines() if line.startswith("to do")]
+    assert len(lines) == 2 + 2 * 2 + 1
+    assert "to do  train on ranks 0-50 % with seed 0: 800 steps, 102,400 samples seen" in done.output
+    assert not (tmp_path / "plan").exists()
+
+
+def test_on_a_cluster_each_run_is_a_job_that_waits_for_its_shards(small_pool, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "datacomp.toml").write_text('profile = "site"\n[profiles.site]\nwhere = "slurm"\npartition = "gpu"\n')
+    done = called("plan", "--pool", small_pool.path, "--score", SCORE, "--buckets", 2, *BUDGETS, "--out", "plan", "--dry-run")
+    assert done.exit_code == 0, done.exception
+    assert "--- train run 0-50/s800-seed0 ---" in done.output
+    assert "--dependency=afterok:reshard-part-0-50" in done.output
+    assert "--dependency=afterok:evaluate-run-0-50/s800-seed0:evaluate-run-50-100/s800-seed0" in done.output
+
+
+@pytest.mark.parametrize(("option", "value", "why"), [("--budgets", "1e5,many", "--budgets is '1e5,many'"), ("--check-unions", "3", "a union of 3 buckets")])
+def test_options_that_make_no_plan_are_refused(small_pool, tmp_path, option, value, why):
+    given = {"--pool": small_pool.path, "--score": SCORE, "--buckets": 2, "--budgets": BUDGETS[1], "--out": tmp_path / "plan"} | {option: value}
+    done = called("plan", *(word for pair in given.items() for word in pair), "--dry-run")
+    assert why in str(done.exception)
+
+
+def test_the_list_of_the_choice_is_written_for_reshard(experiment, tmp_path, monkeypatch):
+    measured_there = scaling.measure(experiment.plan, experiment.out, experiment.suite)
+    monkeypatch.setattr(scaling, "read", lambda *_: measured_there)  # the tiny suite is no declared one
+    done = called("choose", experiment.out, "--budget", "1e4", "--out", tmp_path / "chosen.npy")
+    assert done.exit_code == 0, done.exception
+    first = done.output.splitlines()
+    assert any(f"{len(subset.read(tmp_path / 'chosen.npy').uids):,} uids" in line for line in first)

@@ -191,6 +191,35 @@ def report(
     typer.echo(f"page: {page.resolve().as_uri()}")
 
 
+@group.command(epilog="Example: datacomp scaling published --metric imagenet")
+def published(
+    metric: Annotated[str, typer.Option("--metric", help="imagenet or average_38.")] = "imagenet",
+    scale: Annotated[str, typer.Option("--scale", help="medium (10 pairs) or small (34).")] = "medium",
+) -> None:
+    """Show the lists that DataComp trained on once and ten times as long, all laws that agree with them, and what these say of other budgets."""
+    from datacomp import rooms
+    from datacomp.board.published import FILE
+    from datacomp.cli import scaling_tables
+    from datacomp.errors import StageError
+    from datacomp.pipelines import repetition
+    from datacomp.scaling import fit as fitting
+
+    if scale not in repetition.SCALES:
+        raise StageError(f"there are no pairs at scale {scale!r}", allowed=", ".join(repetition.SCALES))
+    everything = repetition.pairs(rooms.leaderboard() / "published" / FILE, metric)
+    found, noise = [pair for pair in everything if pair.scale == scale], repetition.noise(scale, metric)
+    family = repetition.possible(found, noise)
+    scaling_tables.show_pairs(found, family)
+    once, tenfold = found[0].seen
+    for seen in (once, (once * tenfold) ** 0.5, tenfold, 10 * tenfold) if family else ():
+        scaling_tables.show_told(repetition.told(found, family, seen))
+    both = repetition.measured(everything)
+    typer.echo(
+        f"one law for the lists of {len(both.samples)} filters at both scales misses {len(both.points)} points by "
+        f"{fitting.fit(both.samples, both.points).deviation:.3f}; seeds differ by {noise:.3f}"
+    )
+
+
 def _fitted(path: Path, suite: str, metric: str) -> "tuple[Measured, Fit]":
     """Read what was measured and fit it; what the fit cannot tell is said."""
     from datacomp.pipelines import scaling

@@ -1,18 +1,23 @@
 """Fitted laws as tables in the terminal."""
 
+import sys
 from collections.abc import Mapping, Sequence
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
+from datacomp import axes
 from datacomp.cli import tables
 from datacomp.pipelines.grid import Cost
+from datacomp.pipelines.repetition import Pair, Possible, Told
 from datacomp.pool.disk import gigabytes
 from datacomp.scaling import choose
 from datacomp.scaling.choose import Checked, Crossover, LeftOut, Predicted
 from datacomp.scaling.fit import Interval
 from datacomp.scaling.pictures import union_name
+
+_FILE_COLUMNS = 200  # where no terminal says how wide it is
 
 
 def show_cost(cost: Cost) -> None:
@@ -78,3 +83,28 @@ def show_crossovers(found: Sequence[Crossover], names: Sequence[str]) -> None:
             f"from {each.seen:,.0f} samples seen on (95 %: {each.low:,.0f} to {each.high:,.0f}), "
             f"{union_name(each.after, names)} instead of {union_name(each.before, names)}"
         )
+
+
+def show_pairs(found: Sequence[Pair], family: Sequence[Possible]) -> None:
+    """Lists with both errors, and the ranges of their parameters over all laws that agree with them."""
+    numbers = ("samples", "looks", "error", "looks, longer", "error, longer", "utility", "half-life")
+    table = tables.plain("list", *numbers, right=numbers)
+    for place, pair in enumerate(found):
+        utilities, half_lives = ([getattr(each.pools[place], name) for each in family] for name in ("utility", "half_life"))
+        looks = [f"{seen / pair.samples:.1f}" for seen in pair.seen]
+        ranges = [f"{min(values):.3g} to {max(values):.3g}" if values else "none" for values in (utilities, half_lives)]
+        table.add_row(Text(pair.method), axes.short(pair.samples), looks[0], f"{pair.errors[0]:.3f}", looks[1], f"{pair.errors[1]:.3f}", *ranges)
+    Console(width=None if sys.stdout.isatty() else _FILE_COLUMNS).print(table)
+    shared = [(each.shared.normaliser, each.shared.irreducible) for each in family]
+    if not shared:
+        typer.echo("no law agrees with all of these lists")
+        return
+    (least, most), (low, high) = ((min(values), max(values)) for values in zip(*shared, strict=True))
+    typer.echo(f"{len(shared)} laws of the grid agree with all: normaliser {least:.3g} to {most:.3g}, irreducible error {low:.3g} to {high:.3g}")
+
+
+def show_told(found: Told) -> None:
+    """Which lists are the best at a budget, by what share of the laws."""
+    best = ", ".join(f"{name} ({share:.0%})" for name, share in found.best.items())
+    widest = max(high - low for low, high in found.ranges)
+    typer.echo(f"at {axes.short(found.seen)} samples seen the best is {best}; errors are open by up to {widest:.3f}")

@@ -92,7 +92,7 @@ def _parameters(place: Place, kind: Kind, what: str, folder: Path, code: Path, a
     if wish.gpus_per_node and wish.gpus_by == "gpus-per-task":
         options["gpus-per-task"] = f"{wish.gpu_type}:1" if wish.gpu_type else 1
     asked = {
-        "job_name": f"datacomp-{what}".replace(" ", "-"),
+        "job_name": f"datacomp-{what}".replace(" ", "-").replace("/", "-"),
         "partition": wish.partition,
         "account": wish.account,
         "qos": wish.qos,

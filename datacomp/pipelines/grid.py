@@ -5,7 +5,7 @@ no runs of their own; but a checkpoint in the middle of a schedule has a higher 
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from datacomp.declared import scale as scales
 from datacomp.declared.scale import Scale
@@ -28,7 +28,7 @@ class Plan(Record):
     recipe_sha256: Digest
     suite: Line
     suite_sha256: Digest
-    pool_uids_sha256: Digest | str  # empty where the pool does not say
+    pool_uids_sha256: Digest | Literal[""]  # empty where the pool does not say
     score: dict[Line, Line]  # options of the filter that ranks
     buckets: Count
     budgets: tuple[Count, ...]  # whose errors are fitted

@@ -14,13 +14,15 @@ from scipy import stats
 
 from datacomp.board import published
 from datacomp.board.published import Published
+from datacomp.declared import expected
 from datacomp.errors import StageError
 from datacomp.scaling import laws
 from datacomp.scaling.fit import UTILITY, Point
 from datacomp.scaling.laws import Pool, Shared
 from datacomp.scaling.points import Measured
 
-METRICS = ("imagenet", "average_38")
+METRICS = {"imagenet": "imagenet", "average_38": "average"}  # by the name under which tracks/expected/ states the noise between seeds
+SCALES = ("small", "medium")
 LONG, SHORT = "Table 12", ("Table 25", "Table 26")
 _HALF_LIVES = np.geomspace(0.05, 1000.0, 1501)
 _NORMALISERS, _GRID = (1e-3, 1.0), 41
@@ -52,8 +54,8 @@ class Told(NamedTuple):
     best: dict[str, float]  # share of the possible laws by which a list is the best
 
 
-def pairs(results: Path, metric: str = METRICS[0]) -> list[Pair]:
-    """The pairs of the published results. Raises StageError for another metric."""
+def pairs(results: Path, metric: str) -> list[Pair]:
+    """The pairs of the published results, by scale, the least error after the longer training first. Raises StageError for another metric."""
     if metric not in METRICS:
         raise StageError(f"the pairs have no {metric!r}", allowed=", ".join(METRICS))
     rows = [row for table in published.read(results) for row in table.rows]
@@ -67,7 +69,7 @@ def pairs(results: Path, metric: str = METRICS[0]) -> list[Pair]:
         errors = [_error(row, metric) for row in (once, long)]
         if samples and seen[0] and seen[1] and errors[0] and errors[1]:
             found.append(Pair(long.scale, once.method, samples, (seen[0], seen[1]), (errors[0], errors[1])))
-    return sorted(found, key=lambda pair: (published.SCALES.index(pair.scale), pair.errors[1]))
+    return sorted(found, key=lambda pair: (SCALES.index(pair.scale), pair.errors[1]))
 
 
 def _plain(method: str) -> str:
@@ -130,3 +132,8 @@ def told(found: Sequence[Pair], family: Sequence[Possible], seen: float) -> Told
     best = Counter(found[place].method for place in errors.argmin(axis=1))
     shares = {name: count / len(family) for name, count in best.most_common()}
     return Told(seen, tuple(zip(errors.min(axis=0).tolist(), errors.max(axis=0).tolist(), strict=True)), shares)
+
+
+def noise(scale: str, metric: str) -> float:
+    """How much single runs differ by their seeds, as their authors state it: a standard deviation."""
+    return expected.load(scale).stated_noise[METRICS[metric]]

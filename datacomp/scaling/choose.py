@@ -178,6 +178,8 @@ class Checked(NamedTuple):
 
 def check(fitted: Fit, checks: Sequence[Point]) -> list[Checked]:
     """Compare predictions with points that the fit did not see, such as unions and further budgets; a union's pools stand in `Point.pool`."""
+    if not checks:
+        return []
     power = fit({name: pool.samples for name, pool in fitted.pools.items()}, fitted.points, repeats=False)
     found = []
     for pool, seen, is_mid in dict.fromkeys((point.pool, point.seen, point.is_mid) for point in checks):

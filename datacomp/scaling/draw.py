@@ -51,6 +51,8 @@ def png(picture: Picture) -> bytes:
     image = Image.new("RGB", size, _GROUND)
     pen = ImageDraw.Draw(image, "RGBA")
     for mark in picture.marks:
+        if isinstance(mark, Line | Area) and len(mark.places) < 2:
+            continue  # a curve that lies above the frame
         if isinstance(mark, Line):
             _line(pen, mark, factor)
         elif isinstance(mark, Area):

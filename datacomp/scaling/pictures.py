@@ -224,7 +224,6 @@ def front(fitted: Fit, compared: Sequence[Union], names: Sequence[str], budgets:
 
 def kept(fitted: Fit, compared: Sequence[Union], names: Sequence[str], budgets: tuple[float, float], crossings: Sequence[Crossover]) -> Picture:
     """How much the best candidate keeps at each budget; bars are the intervals of the budgets at which it changes."""
-    seen = np.geomspace(*budgets, _STEPS)
     whole = sum(pool.samples for pool in fitted.pools.values())
     start = compared[int(np.argmin([choose.predict(fitted, budgets[0], union).error for union in compared]))]
     frame = _Axes(_LEFT, _TOP, _RIGHT, 250, math.log10(budgets[0]), math.log10(budgets[1]), 0.0, 1.0)
@@ -237,7 +236,7 @@ def kept(fitted: Fit, compared: Sequence[Union], names: Sequence[str], budgets: 
         marks.append(Line(((low, middle), (high, middle)), "whisker", title=f"{axes.short(each.low)} to {axes.short(each.high)}"))
         places += [(x, places[-1][1]), (x, level)]
         now = each.after
-    marks.append(Line((*places, (float(frame.x(seen[-1])), places[-1][1])), colour=colour(0, 2)))
+    marks.append(Line((*places, (float(frame.right), places[-1][1])), colour=colour(0, 2)))
     told = "; ".join(
         f"from {axes.short(each.seen)} ({axes.short(each.low)} to {axes.short(each.high)}) on {union_name(each.after, names)}" for each in crossings
     )
