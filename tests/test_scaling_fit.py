@@ -103,6 +103,13 @@ def test_a_parameter_at_its_bound_has_an_open_interval_and_no_variance_below_zer
     assert intervals(broken)["a"].low < found.shared.normaliser
 
 
+def test_points_that_tell_nothing_are_said_to_tell_nothing():
+    flat = [point._replace(error=0.9, deviation=1.0) for point in measured(three())]
+    found = fit(dict.fromkeys(three(), SIZE), flat)
+    assert any("bound" in warning for warning in found.warnings)
+    assert choose.predict(found, SIZE, ("0-10",)).error == pytest.approx(0.9, abs=0.05)
+
+
 def test_crossovers_have_intervals_that_narrow_with_the_noise():
     wide, narrow = (choose.crossovers(fit(SIZES, measured(POOLS, noise=noise)), choose.prefixes(list(POOLS)), 13e6, 2e8) for noise in (NOISE, NOISE / 10))
     for each in (wide[0], narrow[0]):

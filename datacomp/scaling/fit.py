@@ -256,5 +256,5 @@ def _warnings(problem: _Problem, is_free: Any, jacobian: Values) -> Iterator[str
         if not is_free[place]:
             yield f"the {what} lies at its bound: these points do not tell it"
     scaled = jacobian[:, is_free] / np.maximum(np.linalg.norm(jacobian[:, is_free], axis=0), 1e-300)
-    if (condition := np.linalg.cond(scaled)) > _ILL:
+    if scaled.size and (condition := np.linalg.cond(scaled)) > _ILL:
         yield f"parameters trade off against each other (condition {condition:.0e}): trust predictions within the measured budgets only"
