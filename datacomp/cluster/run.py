@@ -103,6 +103,8 @@ def _counted(given: Embeddings, listed: Subset | None) -> tuple[int, int]:
 
 
 def _state(given: Embeddings) -> str:
+    if missing := next((part.features for part in given.parts if not part.features.is_file()), None):
+        raise StageError(f"there are no features at {missing}", repair="download the pool's npz files, or make the pool again")
     return digest.of_content([[path.name, *places.state(path)] for part in given.parts for path in part])
 
 
