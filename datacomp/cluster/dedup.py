@@ -40,8 +40,9 @@ def duplicates(read: Read, rows: int, epsilon: float, chains: str = "published")
 def _any_near(earlier: Vectors, block: Vectors, edge: float) -> Mask:
     """Whether each vector of a block has an earlier one beyond the edge."""
     products = earlier @ block.T
-    found: Mask = products.max(axis=0) > edge + NEAR
-    unsure = np.flatnonzero(~found & (products.max(axis=0) > edge - NEAR))
+    nearest = products.max(axis=0)
+    found: Mask = nearest > edge + NEAR
+    unsure = np.flatnonzero(~found & (nearest > edge - NEAR))
     if len(unsure):
         rows, columns = np.nonzero(products[:, unsure] > edge - NEAR)
         found[unsure[columns[_beyond(earlier, block[unsure], rows, columns, edge)]]] = True

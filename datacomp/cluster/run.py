@@ -2,7 +2,7 @@
 
 Centroids are made of a sample; then every sample is assigned, the unit centroids are made anew of all members, and each member's cosine to its
 own is measured. The two passes over the stream are cut into groups of files, which processes or an array's jobs answer; a call that was
-killed goes on with the groups that are not answered. Neither groups nor blocks change a byte: sums are sums of whole numbers.
+killed goes on with the groups that are not answered. Neither groups nor blocks change a byte: sums are exact, and so have no order.
 """
 
 import shutil
@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import scipy.sparse
 
 from datacomp import digest, files, places, progress, sorting, tables, uids
 from datacomp.artifacts import clusters as made
 from datacomp.artifacts import subset as subsets
-from datacomp.artifacts.clusters import MEMBER, Asked, Clusters, ClustersRecord, Inputs, Integers
+from datacomp.artifacts.clusters import MEMBER, Asked, Clusters, ClustersRecord, Floats, Inputs, Integers
 from datacomp.artifacts.subset import Subset
 from datacomp.cluster import embeddings, kmeans
 from datacomp.cluster.embeddings import Embeddings, Part, Vectors
@@ -28,7 +29,7 @@ from datacomp.uids import UidArray
 
 GROUPS = 32  # at most: each leaves a sum for every cluster
 NOT_LISTED = "not in the list"
-_STEP = 2.0**-30  # of a number in a sum: a sum of 2**33 of them is exact
+_STEP = 2.0**-22  # of a number in a sum: a sum of 2**31 of them is exact in float64
 
 
 class Settings(NamedTuple):
@@ -185,14 +186,13 @@ class _Run:
     def _finish_centroids(self, groups: list[_Group]) -> Vectors:
         """Write the unit centroids of all members, without empty clusters."""
         trained = tables.read_npz(self.trained, "centroids")
-        sums, counts = np.zeros(trained.shape, np.int64), np.zeros(len(trained), np.int64)
+        sums, counts = np.zeros(trained.shape), np.zeros(len(trained), np.int64)
         for group in groups:
             sums += tables.read_npz(group.file("assigned.npz"), "sums")
             counts += tables.read_npz(group.file("assigned.npz"), "counts")
         filled = counts > 0
-        means = sums[filled] * _STEP
-        lengths = np.sqrt((means**2).sum(axis=1, keepdims=True))
-        unit = np.where(lengths > _STEP, means / np.maximum(lengths, _STEP), trained[filled])  # where members cancel out, what brought them together
+        lengths = np.sqrt((sums[filled] ** 2).sum(axis=1, keepdims=True))
+        unit = np.where(lengths > _STEP, sums[filled] / np.maximum(lengths, _STEP), trained[filled])  # where members cancel out, what brought them together
         centroids: Vectors = unit.astype(np.float32)
         if empty := int(np.count_nonzero(~filled)):
             progress.say(f"{empty:,} of {len(trained):,} clusters are empty and were dropped")
@@ -208,7 +208,7 @@ def _assign(group: _Group) -> None:
         return
     centroids = tables.read_npz(group.folder / "trained.npz", "centroids")
     nearest = Nearest(centroids, group.threads)
-    sums = np.zeros(centroids.shape, np.int64)
+    sums = np.zeros(centroids.shape)
     assigned: list[Integers] = [np.empty(0, np.int32)]
     for _, vectors in group.blocks():
         found = nearest(vectors)
@@ -218,13 +218,11 @@ def _assign(group: _Group) -> None:
     tables.write_npz(path, {"cluster": cluster, "counts": np.bincount(cluster, minlength=len(centroids)), "sums": sums})
 
 
-def _add(sums: Integers, cluster: Integers, vectors: Vectors) -> None:
-    """Add vectors (N, D) to the sums (k, D) of their clusters, as whole numbers: in any order they give the same."""
-    order = np.argsort(cluster, kind="stable")
-    ordered = cluster[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    whole = np.rint(vectors[order] * np.float32(1 / _STEP)).astype(np.int64)
-    sums[ordered[starts]] += np.add.reduceat(whole, starts, axis=0)
+def _add(sums: Floats, cluster: Integers, vectors: Vectors) -> None:
+    """Add vectors (N, D) to the sums (k, D) of their clusters; rounded to whole steps, they give the same in any order."""
+    numbers, place = np.unique(cluster, return_inverse=True)
+    belongs = scipy.sparse.csr_matrix((np.ones(len(place)), place, np.arange(len(place) + 1)), shape=(len(place), len(numbers)))
+    sums[numbers] += belongs.T @ (np.rint(vectors * np.float32(1 / _STEP)) * np.float32(_STEP)).astype(np.float64)
 
 
 def _measure(group: _Group) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import timm
 import torch
-from timm.data import resolve_data_config
+from timm.data.config import resolve_data_config
 
 from datacomp.declared.scale import Pixels
 from datacomp.errors import StageError
@@ -20,8 +20,8 @@ class PictureEncoder(Encoder):
 
     def __init__(self, name: str, weights: Path, *, device: str = "cpu", batch_samples: int = 256) -> None:
         check(name)
-        tower = timm.create_model(name, pretrained=False, num_classes=0)
-        stated = resolve_data_config({}, model=tower)
+        tower: Any = timm.create_model(name, pretrained=False, num_classes=0)
+        stated = resolve_data_config({}, model=tower)  # type: ignore[no-untyped-call]
         content = {
             "size": stated["input_size"][-1],
             "crop_scale": (1.0, 1.0),  # it is not trained here
