@@ -12,6 +12,7 @@ import numpy as np
 Bits: TypeAlias = np.ndarray[Any, np.dtype[np.uint64]]
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
+_AT_ONCE = 1 << 22  # draws in memory
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -51,3 +52,25 @@ def choice(shares: Any, seed: int, name: str, *indices: Any) -> np.ndarray[Any, 
 def permutation(length: int, seed: int, name: str, *indices: int) -> np.ndarray[Any, np.dtype[np.int64]]:
     """A permutation of range(length)."""
     return np.argsort(bits(seed, name, *indices, np.arange(length)), kind="stable")
+
+
+def repeats(weights: Any, count: int, most: int, seed: int, name: str) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """How often each of some items comes in `count` draws with replacement, each as likely as its weight; a draw of one that came `most` times is rejected.
+
+    `count` must not exceed `most` times the number of positive weights.
+    """
+    open_weights = np.array(weights, np.float64)
+    found = np.zeros(len(open_weights), np.int64)
+    if count > most * np.count_nonzero(open_weights > 0):
+        raise ValueError(f"{count} draws of {np.count_nonzero(open_weights > 0)} items up to {most} times each")
+    turn = 0
+    while missing := count - int(found.sum()):
+        edges = np.cumsum(open_weights)
+        last = int(np.flatnonzero(open_weights > 0)[-1])  # where rounding would go past the end
+        for start in range(0, missing, _AT_ONCE):
+            picked = uniform(seed, name, turn, np.arange(start, min(start + _AT_ONCE, missing))) * edges[-1]
+            found += np.bincount(np.minimum(np.searchsorted(edges, picked, side="right"), last), minlength=len(found))
+        found = np.minimum(found, most)
+        open_weights[found == most] = 0
+        turn += 1
+    return found

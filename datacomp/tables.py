@@ -69,17 +69,34 @@ def write_parquet(path: Path, frame: pl.DataFrame) -> None:
 
 def read_npz(path: Path, key: str, *, start: int = 0, rows: int | None = None, of_rows: int | None = None) -> np.ndarray[Any, np.dtype[Any]]:
     """Read one array of an npz file, or some rows of its `of_rows`; pickled objects are refused."""
+    with _opened_npz(path, key, of_rows) as (member, shape, dtype):
+        wanted = shape[0] if rows is None else rows
+        member.seek(start * dtype.itemsize * math.prod(shape[1:]), os.SEEK_CUR)
+        return _read_rows(member, wanted, shape, dtype)
+
+
+def read_npz_blocks(path: Path, key: str, block_rows: int, *, of_rows: int | None = None) -> Iterator[np.ndarray[Any, np.dtype[Any]]]:
+    """Read one array of an npz file from its first row to its last, in memory for a block of rows."""
+    with _opened_npz(path, key, of_rows) as (member, shape, dtype):
+        for start in range(0, shape[0], block_rows):
+            yield _read_rows(member, min(block_rows, shape[0] - start), shape, dtype)
+
+
+@contextmanager
+def _opened_npz(path: Path, key: str, of_rows: int | None) -> Iterator[tuple[IO[bytes], tuple[int, ...], np.dtype[Any]]]:
+    """An array of an npz file, of which the header is read."""
     try:
         with _named_npz(path), path.open("rb") as file, zipfile.ZipFile(file) as archive, archive.open(f"{key}.npy") as member:
             shape, dtype = _header(member)
             if of_rows is not None and shape[0] != of_rows:
                 raise PoolError(f"{path}: {key} has {shape[0]:,} rows, the table {of_rows:,}", repair="make or download both files again")
-            wanted = (shape[0] if rows is None else rows, *shape[1:])
-            row_bytes = dtype.itemsize * math.prod(shape[1:])
-            member.seek(start * row_bytes, os.SEEK_CUR)
-            return np.frombuffer(member.read(wanted[0] * row_bytes), dtype).reshape(wanted)
+            yield member, shape, dtype
     except KeyError:
         raise PoolError(f"{path} has no array {key!r}", allowed="b32_img, b32_txt, l14_img, l14_txt in CommonPool's metadata") from None
+
+
+def _read_rows(member: IO[bytes], rows: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, np.dtype[Any]]:
+    return np.frombuffer(member.read(rows * dtype.itemsize * math.prod(shape[1:])), dtype).reshape(rows, *shape[1:])
 
 
 def npz_rows(path: Path) -> dict[str, int]:

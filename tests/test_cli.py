@@ -25,6 +25,7 @@ ROOT = Path(__file__).parent.parent
 PROMISED = {  # these names stay
     *("pool make", "filter", "subset check", "subset info", "reshard", "train", "evaluate", "export", "enter", "verify"),
     *("board build", "board serve", "run", "demo", "estimate", "score", "calibrate", "runs list", "runs show", "trace"),
+    *("cluster make", "cluster report", "cluster centroids", "cluster features"),
     *("submit list", "submit prepare", "submit validate", "submit push", "submit status"),
 }
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = {"torch", "torchvision", "open_clip", "timm", "pandas", "polars", "numpy", "PIL", "fasttext", "huggingface_hub", "jinja2"}
+HEAVY = {"torch", "torchvision", "open_clip", "timm", "pandas", "polars", "numpy", "PIL", "fasttext", "huggingface_hub", "jinja2", "faiss"}
 
 
 def loaded(code: str) -> set[str]:
@@ -17,7 +17,15 @@ def loaded(code: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["train", "--help"], ["pool", "make", "--help"], ["run", "--help"], ["score", "--help"], ["submit", "push", "--help"]],
+    [
+        ["--help"],
+        ["train", "--help"],
+        ["pool", "make", "--help"],
+        ["run", "--help"],
+        ["cluster", "make", "--help"],
+        ["score", "--help"],
+        ["submit", "push", "--help"],
+    ],
     ids=" ".join,
 )
 def test_help_loads_nothing_heavy(arguments):

@@ -9,6 +9,7 @@ from datacomp.board import texts
 from datacomp.cli import (
     board,
     calibrate,
+    cluster,
     decontaminate,
     enter,
     estimate,
@@ -44,6 +45,7 @@ app = typer.Typer(
 _GROUPS = (
     pool,
     score,
+    cluster,
     filtering,
     subset,
     inspect,

@@ -23,7 +23,7 @@ def score(
         typer.Option(
             "--model",
             help="Score by another network: ARCHITECTURE or ARCHITECTURE/TAG of open_clip or a CONFIG.json, each with --weights; local-dir:FOLDER; "
-            "hf-hub:OWNER/NAME, downloaded before.",
+            "hf-hub:OWNER/NAME, downloaded before; timm:ARCHITECTURE, of pictures alone, with --weights and --embeddings.",
             show_default=False,
         ),
     ] = "",

@@ -25,6 +25,11 @@ OURS = {
     "laion2b": "datacomp.filters.laion2b:make",
     "text_based": "datacomp.filters.text_based:make",
     "image_based": "datacomp.filters.image_based:make",
+    "image_based_captions": "datacomp.filters.image_based:make_captions",
+    "text_sample": "datacomp.filters.text_sample:make",
+    "cluster_sample": "datacomp.cluster.sample:make",
+    "semdedup": "datacomp.cluster.semdedup:make",
+    "density": "datacomp.cluster.density:make",
 }
 ALIASES = {"image_based_intersect_clip_score": "clip_score & image_based"}  # names of the published code
 

@@ -31,15 +31,40 @@ PRODUCTS = 1 << 26  # inner products in memory at a time
 _SEPARATORS = r" \n\r\t\x0b\x0c\x00"  # fastText's
 
 
+class Captions(RowFilter):
+    """English captions of more than one token and more than five characters: what the centroids of the paper were made of."""
+
+    columns = ("text",)
+
+    def __init__(self, language_model: str) -> None:
+        self.name = language.variant("image_based_captions", language_model)
+        self._language = language.FastText(language_model)
+
+    def score(self, block: Block) -> Scores:
+        """Whether each row's caption is one."""
+        text = block.columns["text"].fill_null("")
+        tokens = text.str.count_matches(f"[^{_SEPARATORS}]+") + text.str.count_matches("\n", literal=True)  # fastText counts an end of line as one
+        kept = ((tokens > 1) & (text.str.len_chars() >= MIN_CHARACTERS)).to_numpy().copy()
+        rows = np.flatnonzero(kept)
+        kept[rows] = self._language.english(text.gather(rows).to_list())
+        return np.asarray(kept)
+
+    def provenance(self) -> Provenance:
+        """The language model."""
+        return self._language.provenance()
+
+
 class ImageBased(RowFilter):
     """English captions with pictures near some target."""
 
     columns = ("text",)
 
-    def __init__(self, centroids: Path, targets: Sequence[Path], published: Sequence[Asset], language_model: str, device: str) -> None:
+    def __init__(
+        self, centroids: Path, targets: Sequence[Path], published: Sequence[Asset], language_model: str, device: str, *, feature: str = FEATURE
+    ) -> None:
         self.name = language.variant("image_based", language_model)
-        self.centroids, self.targets, self.published, self.device = centroids, targets, published, device
-        self._language = language.FastText(language_model)
+        self.centroids, self.targets, self.published, self.device, self.feature = centroids, targets, published, device, feature
+        self._captions = Captions(language_model)
 
     @cached_property
     def _centroids(self) -> torch.Tensor:  # (K, D)
@@ -55,13 +80,9 @@ class ImageBased(RowFilter):
 
     def score(self, block: Block) -> Scores:
         """Whether each row passes both rules; captions decide first."""
-        text = block.columns["text"].fill_null("")
-        tokens = text.str.count_matches(f"[^{_SEPARATORS}]+") + text.str.count_matches("\n", literal=True)  # fastText counts an end of line as one
-        kept = ((tokens > 1) & (text.str.len_chars() >= MIN_CHARACTERS)).to_numpy().copy()
-        rows = np.flatnonzero(kept)
-        kept[rows] = self._language.english(text.gather(rows).to_list())
+        kept = self._captions.score(block).copy()
         if kept.any():
-            kept[kept] = self._wanted[self._nearest(torch.from_numpy(block.feature(FEATURE)[kept]))].numpy()
+            kept[kept] = self._wanted[self._nearest(torch.from_numpy(block.feature(self.feature)[kept]))].numpy()
         return np.asarray(kept)
 
     @torch.inference_mode()
@@ -77,16 +98,31 @@ class ImageBased(RowFilter):
 
     def provenance(self) -> Provenance:
         """The language model, the centroids and the targets."""
-        used = self._language.provenance()
+        used = self._captions.provenance()
         own = {path.name: digest.of_file(path) for path in (self.centroids, *self.targets)} if not self.published else {}
         named = own | {asset.name: asset.sha256 for asset in self.published}
         return Provenance(used.assets | named, (*used.external_resources, *(sorted(named))))
 
 
-def make(*, centroids: str = "", targets: str = "", image_based_scale: str = "", language_model: str = "bin", device: str = "") -> ImageBased:
+def make_captions(*, language_model: str = "bin") -> Captions:
+    """Keep the captions that the image-based filter keeps, whatever their pictures show."""
+    return Captions(language_model)
+
+
+def make(
+    *,
+    centroids: str = "",
+    targets: str = "",
+    image_based_scale: str = "",
+    language_model: str = "bin",
+    device: str = "",
+    embedding_key: str = FEATURE,
+) -> ImageBased:
     """Keep English captions with pictures near some target: with files of one's own, or with the published ones of a scale."""
     on = local.device(device or None)
     if image_based_scale:
+        if embedding_key != FEATURE:
+            raise FilterError(f"embedding-key {embedding_key} came, and the published centroids are of {FEATURE}", repair="leave it out")
         if image_based_scale not in SCALES or centroids or targets:
             raise FilterError(
                 f"image_based-scale {image_based_scale} came{' with centroids or targets' if centroids or targets else ''}",
@@ -98,6 +134,6 @@ def make(*, centroids: str = "", targets: str = "", image_based_scale: str = "",
     if not (centroids and targets):
         raise FilterError(
             "image_based needs the pool's centroids and the features of target pictures",
-            repair="add --centroids FILE --targets FILE (.npy or .pt), or --image-based-scale small for the published ones",
+            repair="add --centroids FILE --targets FILE (.npy or .pt), which datacomp cluster centroids and features make, or --image-based-scale small",
         )
-    return ImageBased(Path(centroids), [Path(targets)], (), language_model, on)
+    return ImageBased(Path(centroids), [Path(targets)], (), language_model, on, feature=embedding_key)

@@ -31,15 +31,20 @@ class TextBased(RowFilter):
         offsets = {int(line.strip()[1:]) for line in assets.locate(self._list).read_text().splitlines()}  # n02084071 is offset 2084071
 
         @lru_cache(_REMEMBERED_WORDS)
-        def names_something(word: str) -> bool:
-            return self._words.first_offset(word) in offsets
+        def concept(word: str) -> int | None:
+            offset = self._words.first_offset(word)
+            return offset if offset in offsets else None
 
-        self._names_something = names_something
+        self._concept = concept
+
+    def concepts(self, caption: str) -> set[int]:
+        """The synsets of ImageNet-21k that a caption names, as offsets."""
+        return {found for word in caption.split() if (found := self._concept(word)) is not None}
 
     def score(self, block: Block) -> Scores:
         """Whether each row passes both rules; the words decide first, since they cost less."""
         captions = block.columns["text"].fill_null("").to_list()
-        kept = np.fromiter((any(map(self._names_something, caption.split())) for caption in captions), bool, len(captions))
+        kept = np.fromiter((any(self._concept(word) is not None for word in caption.split()) for caption in captions), bool, len(captions))
         rows = np.flatnonzero(kept)
         kept[rows] = self._language.english([captions[row] for row in rows])
         return kept

@@ -12,7 +12,7 @@ from datacomp.artifacts import run as runs
 from datacomp.declared import pool as pools
 from datacomp.declared import scale as scales
 from datacomp.errors import StageError
-from datacomp.network import published
+from datacomp.network import pictures, published
 from datacomp.network.embed import Embedder, Encoder
 from datacomp.network.published import OpenClip
 
@@ -21,7 +21,7 @@ NONE = "none"
 REFERENCE = "reference"
 ALLOWED = f"PREFIX={REFERENCE}, PREFIX=RUN (a folder), PREFIX=ARCHITECTURE[/TAG]:WEIGHTS (open_clip's), PREFIX={NONE}; PREFIX is {' or '.join(PREFIXES)}"
 _REFERENCE_POOL = "nano"  # whose record names the shipped networks
-_LOCAL, _HUB = "local-dir:", "hf-hub:"
+_LOCAL, _HUB, _TIMM = "local-dir:", "hf-hub:", "timm:"
 _MODELS = f"ARCHITECTURE[/TAG] or CONFIG.json with --weights FILE.safetensors, {_LOCAL}FOLDER, {_HUB}OWNER/NAME"
 
 
@@ -30,7 +30,7 @@ class Network:
     """A network that can be loaded in any process. `name` is the scale, open_clip's name or a folder's; the digest is that of the weights."""
 
     prefix: str
-    kind: Literal["reference", "run", "open_clip", "config"]
+    kind: Literal["reference", "run", "open_clip", "config", "timm"]
     name: str
     weights: Path
     sha256: str
@@ -41,6 +41,11 @@ class Network:
         """A folder's name for what is made with it: its own, and eight digits of the weights' digest, since several weights fit one architecture."""
         plain = re.sub(r"[^A-Za-z0-9._-]+", "-", self.name.removesuffix(".json")).strip("-.")
         return f"{plain}-{self.sha256[:8]}"
+
+    @property
+    def sees_captions(self) -> bool:
+        """Whether it embeds captions too; else it can score nothing."""
+        return self.kind != "timm"
 
     def title(self) -> str:
         """What records and people are told."""
@@ -80,6 +85,10 @@ def one(run: Path | None, model: str, weights: Path | None, prefix: str = "") ->
         return _other(prefix, "config", name, _weights_in(folder), folder / published.CONFIG)
     if weights is None:
         raise StageError(f"--model {model} came without weights; nothing is downloaded", allowed=_MODELS, repair="add --weights FILE.safetensors")
+    if model.startswith(_TIMM):
+        if not prefix:
+            raise StageError(f"{model} embeds pictures alone and gives no score", allowed="datacomp score --embeddings PREFIX, to keep what it gives")
+        return _other(prefix, "timm", model.removeprefix(_TIMM), weights)
     if model.endswith(".json"):
         return _other(prefix, "config", Path(model).name, weights, Path(model))
     return _other(prefix, "open_clip", model, weights)
@@ -99,8 +108,10 @@ def several(models: Sequence[str], weights: Sequence[Path]) -> list[tuple[str, P
     return [(model, file, one(None, model, file)) for model, file in pairs]
 
 
-def _other(prefix: str, kind: Literal["open_clip", "config"], name: str, weights: Path, config: Path | None = None) -> Network:
-    if config is None:
+def _other(prefix: str, kind: Literal["open_clip", "config", "timm"], name: str, weights: Path, config: Path | None = None) -> Network:
+    if kind == "timm":
+        pictures.check(name)
+    elif config is None:
         published.named(name)
     else:
         published.configured(config)
@@ -174,6 +185,8 @@ def load(network: Network, device: str, batch_samples: int = 256) -> Encoder:
         return Embedder(recipe, network.weights, device=device, batch_samples=batch_samples)
     if network.kind == "reference":
         return Embedder(scales.load(network.name), network.weights, device=device, batch_samples=batch_samples)
+    if network.kind == "timm":
+        return pictures.PictureEncoder(network.name, network.weights, device=device, batch_samples=batch_samples)
     return OpenClip(declared(network), network.weights, device=device, batch_samples=batch_samples)
 
 

@@ -99,10 +99,10 @@ def score(task: Task) -> TarScores:
         names.append(found.uid)
         waiting.append(found)
         if len(waiting) == task.batch_samples:
-            parts.append(_embed(network, waiting, keep=bool(task.network.prefix)))
+            parts.append(_embed(network, waiting, task.network))
             waiting = []
     if waiting or not parts:
-        parts.append(_embed(network, waiting, keep=bool(task.network.prefix)))
+        parts.append(_embed(network, waiting, task.network))
     return _write(task, names, Embedded(*map(np.concatenate, zip(*parts, strict=True))), dropped, cut_off=bool(index.cut_off))
 
 
@@ -152,10 +152,10 @@ def _read(task: Task, index: TarIndex) -> Iterator[tuple[str, bytes, bytes] | Re
                 yield Reason.CUT_OFF
             elif image is None:
                 yield Reason.NO_PICTURE
-            elif caption is None:
+            elif caption is None and task.network.sees_captions:
                 yield Reason.NO_CAPTION
             else:
-                yield names[row], reader.read(image), reader.read(caption)
+                yield names[row], reader.read(image), b"" if caption is None else reader.read(caption)
 
 
 def _prepare(network: Encoder, uid: str, picture: bytes, caption: bytes) -> Pair | Reason:
@@ -168,19 +168,19 @@ def _prepare(network: Encoder, uid: str, picture: bytes, caption: bytes) -> Pair
         return Reason.BROKEN_PICTURE
 
 
-def _embed(network: Encoder, pairs: list[Pair], *, keep: bool) -> Embedded:
-    """Embed a batch, padded to its full size; vectors that are not kept are left empty."""
+def _embed(network: Encoder, pairs: list[Pair], asked: Network) -> Embedded:
+    """Embed a batch, padded to its full size; vectors that are not kept are left empty. Of pictures alone there is no cosine but that to themselves."""
     size, batch = network.pixels.size, network.batch_samples
     crops = np.zeros((batch, size, size, 3), np.uint8)
     for place, pair in enumerate(pairs):
         crops[place] = pair.crop
     images = network.images(crops)[: len(pairs)]
-    texts = network.texts([pair.caption for pair in pairs] + [""] * (batch - len(pairs)))[: len(pairs)]
+    texts = images if not asked.sees_captions else network.texts([pair.caption for pair in pairs] + [""] * (batch - len(pairs)))[: len(pairs)]
     cosines = (images * texts).sum(axis=1)
     if not np.isfinite(cosines).all():
         first = pairs[int(np.argmin(np.isfinite(cosines)))].uid
         raise StageError(f"the network gives uid {first} no number for a score", repair="check its weights; perhaps its training diverged")
-    stored = slice(None) if keep else slice(0)
+    stored = slice(None) if asked.prefix else slice(0)
     return Embedded(images[stored].astype(np.float16), texts[stored].astype(np.float16), cosines)
 
 
@@ -188,8 +188,10 @@ def _write(task: Task, names: list[str], found: Embedded, dropped: Counter[str],
     stem, prefix = task.tar.stem, task.network.prefix
     table, embeddings = scores.table(task.out, stem), scores.embeddings(task.out, stem)
     if prefix:
-        tables.write_npz(embeddings, {f"{prefix}_img": found.images, f"{prefix}_txt": found.texts})
-    tables.write_parquet(table, pl.DataFrame({"uid": pl.Series(names, dtype=pl.String), scores.COLUMN: pl.Series(found.scores, dtype=pl.Float32)}))
+        captions = {f"{prefix}_txt": found.texts} if task.network.sees_captions else {}
+        tables.write_npz(embeddings, {f"{prefix}_img": found.images, **captions})
+    score = {scores.COLUMN: pl.Series(found.scores, dtype=pl.Float32)} if task.network.sees_captions else {}
+    tables.write_parquet(table, pl.DataFrame({"uid": pl.Series(names, dtype=pl.String), **score}))
     done = TarScores(
         samples=len(names) + dropped.total(),
         scored_samples=len(names),

@@ -1,0 +1,112 @@
+"""Embeddings as a stream: CommonPool's npz files, or those that `datacomp score --embeddings` wrote, block by block with their uids."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from datacomp import files, tables, uids
+from datacomp.artifacts import pool as pools
+from datacomp.artifacts import scores
+from datacomp.artifacts.clusters import Floats
+from datacomp.artifacts.pool import Pool, Span
+from datacomp.errors import StageError
+from datacomp.uids import UidArray
+
+KEY = "l14_img"
+BLOCK_ROWS = 1 << 14
+_PLAIN_NORMS = (1e-15, 1e15)  # in these bounds squares neither overflow nor vanish in float32
+
+Vectors: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]  # (N, D)
+
+
+class Part(NamedTuple):
+    """A table with a column uid, and an npz file row for row with it."""
+
+    table: Path
+    features: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """Where embeddings lie, and what is known of their origin."""
+
+    parts: tuple[Part, ...]
+    key: str
+    source: str
+    source_sha256: str
+    network: str
+
+
+def of_pool(pool: Pool, key: str, scratch: Path) -> Embeddings:
+    """The features of a pool; a scratch folder is used where its uids have to be sorted."""
+    parts = tuple(Part(pool.metadata(stem), pool.features(stem)) for stem in pool.stems)
+    with files.scratch(scratch) as folder:
+        sha256 = pools.uids_sha256(pool, folder)
+    record = pool.record
+    network = record.networks.get(key.partition("_")[0], "") if record else ""
+    return Embeddings(parts, key, record.name if record else "", sha256, network[:200])
+
+
+def of_scores(folder: Path, key: str = "") -> Embeddings:
+    """The embeddings of a finished pass over a pool: those of its pictures, unless another key is named.
+
+    Raises StageError where none were kept.
+    """
+    given = scores.read(folder)
+    record, prefix = given.record, given.record.inputs.embeddings
+    if not prefix:
+        raise StageError(f"{folder} holds scores without embeddings", repair="score again with --embeddings PREFIX, into another folder")
+    parts = tuple(Part(table, scores.embeddings(folder, table.stem)) for table in given.tables())
+    scorer = record.inputs.scorer
+    return Embeddings(
+        parts, key or f"{prefix}_img", record.inputs.pool, record.embeddings_sha256, f"{scorer.kind} {scorer.name} {scorer.weights_sha256[:12]}"[:200]
+    )
+
+
+def read_uids(part: Part) -> UidArray:
+    """All uids of a part."""
+    rows = tables.count_rows(part.table, "uid")
+    return pools.read_uids(part.table, Span(part.table.stem, 0, rows, rows))
+
+
+def stored(part: Part, key: str, listed: UidArray | None = None) -> Iterator[tuple[UidArray, Floats]]:
+    """Yield uids (N,) and vectors (N, D) of a part as they are stored, in its order; of the listed samples alone if a sorted list is given."""
+    names = read_uids(part)
+    start = 0
+    for vectors in tables.read_npz_blocks(part.features, key, BLOCK_ROWS, of_rows=len(names)):
+        if vectors.ndim != 2 or vectors.dtype.kind != "f":
+            raise StageError(f"{part.features}: {key} holds {vectors.dtype} of shape {vectors.shape}", allowed="an array of numbers of shape (N, D)")
+        named = names[start : start + len(vectors)]
+        start += len(vectors)
+        kept = slice(None) if listed is None else uids.count(named, listed) > 0
+        if len(named[kept]):
+            yield named[kept], vectors[kept]
+
+
+def blocks(part: Part, key: str, listed: UidArray | None = None) -> Iterator[tuple[UidArray, Vectors]]:
+    """The same as unit vectors in float32. Raises StageError for one that is not finite or has no direction, naming its uid."""
+    for named, vectors in stored(part, key, listed):
+        yield named, unit(vectors, named, part.features)
+
+
+def unit(given: Floats, named: UidArray, where: Path) -> Vectors:
+    """Vectors (N, D) of length one, in float32."""
+    vectors = np.array(given, np.float32)
+    norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    odd = np.flatnonzero(~((norms > _PLAIN_NORMS[0]) & (norms < _PLAIN_NORMS[1])))
+    if len(odd):
+        exact = given[odd].astype(np.float64)
+        lengths = np.abs(exact).max(axis=1)  # first, so that squares can be summed
+        if (wrong := odd[~(np.isfinite(lengths) & (lengths > 0))]).size:
+            what = "no direction: all its numbers are 0" if not np.any(given[wrong[0]]) else "numbers that are not finite"
+            raise StageError(
+                f"the vector of uid {uids.text(named[wrong[:1]])[0]} in {where} has {what} (so have {len(wrong):,} of {len(named):,} in its block)",
+                repair="make these embeddings again, or cluster a list without such samples: --subset",
+            )
+        vectors[odd] = exact / lengths[:, None]
+        norms[odd] = np.sqrt(np.einsum("ij,ij->i", vectors[odd], vectors[odd]))
+    vectors /= norms[:, None]
+    return vectors

@@ -1,0 +1,96 @@
+"""Semantic deduplication as a filter: of pictures that are near each other within a cluster, one is kept."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from datacomp import progress
+from datacomp.artifacts.clusters import Integers, Members
+from datacomp.artifacts.column import Column, Multiplicity, Scores
+from datacomp.artifacts.pool import Mask
+from datacomp.cluster import dedup, embeddings, grouped
+from datacomp.cluster.embeddings import Part
+from datacomp.cluster.select import OverClusters
+from datacomp.errors import FilterError
+from datacomp.launch import local
+
+_PRODUCTS = 1 << 28  # a process is not started for less
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """Some clusters that lie side by side in the file of vectors."""
+
+    vectors: Path
+    dimensions: int
+    start: int
+    sizes: tuple[int, ...]
+    epsilon: float
+    chains: str
+
+
+class SemDeDup(OverClusters):
+    """Drop what has an earlier one of its cluster with a cosine above 1 - epsilon."""
+
+    def __init__(self, clusters: str, epsilon: float, keep: str, chains: str, score: str, seed: int, embedded: str) -> None:
+        super().__init__("semdedup", clusters, keep, score, seed)
+        self.epsilon, self.chains = epsilon, chains
+        self.embedded = embeddings.of_scores(Path(embedded), self.given.record.inputs.key) if embedded else None
+
+    def times(self, members: Members, columns: Sequence[Column], scores: Scores | None) -> Multiplicity:
+        """Once for each member that is no duplicate."""
+        order = self.order(members, scores)
+        parts = self.embedded.parts if self.embedded else _parts(columns)
+        kept = np.ones(len(members), bool)
+        with grouped.written(self.given, parts, order, self._upper) as vectors:
+            tasks = list(self._tasks(vectors, np.bincount(members["cluster"])))
+            done = local.run_all(_duplicates, tasks)
+            dropped = np.concatenate(list(progress.show(done, total=len(tasks), unit=" tasks", title="semdedup")))
+        kept[order[dropped]] = False
+        return kept
+
+    def _tasks(self, vectors: Path, sizes: Integers) -> Iterator[_Task]:
+        """Clusters in groups that are worth a process's start."""
+        start = products = 0
+        group: list[int] = []
+        for size in sizes.tolist():
+            group.append(size)
+            products += size**2
+            if products >= _PRODUCTS:
+                yield self._task(vectors, start, group)
+                start, products, group = start + sum(group), 0, []
+        if group:
+            yield self._task(vectors, start, group)
+
+    def _task(self, vectors: Path, start: int, group: list[int]) -> _Task:
+        return _Task(vectors, self.given.record.dimensions, start, tuple(group), self.epsilon, self.chains)
+
+
+def _parts(columns: Sequence[Column]) -> Iterator[Part]:
+    """The files of the pool that a filter is asked about."""
+    for table in dict.fromkeys(column.block.table for column in columns):
+        yield Part(table, table.with_suffix(".npz"))
+
+
+def _duplicates(task: _Task) -> Mask:
+    found = [np.zeros(0, bool)]
+    start = task.start
+    for size in task.sizes:
+        found.append(dedup.duplicates(grouped.reader(task.vectors, task.dimensions, start, size), size, task.epsilon, task.chains))
+        start += size
+    return np.concatenate(found)
+
+
+def make(
+    *, clusters: str = "", epsilon: float | None = None, keep: str = "hard", chains: str = "published", score: str = "", seed: int = 0, embeddings: str = ""
+) -> SemDeDup:
+    """Drop near duplicates within clusters."""
+    if epsilon is None:
+        raise FilterError("semdedup needs to know how near duplicates are", repair="add --epsilon, as in --epsilon 0.05: a cosine above 0.95")
+    if not 0 < epsilon < 2:
+        raise FilterError(f"epsilon is {epsilon:g}", allowed="above 0 and below 2")
+    if chains not in dedup.CHAINS:
+        raise FilterError(f"--chains {chains} came", allowed=", ".join(dedup.CHAINS))
+    return SemDeDup(clusters, epsilon, keep, chains, score, seed, embeddings)
