@@ -35,6 +35,7 @@ class Network:
     weights: Path
     sha256: str
     config: Path | None = None  # what says how it is built, where its name does not: a run's record, open_clip's config
+    external_resources: tuple[str, ...] = ()  # what it was trained on and from, where a record beside it says so
 
     @property
     def folder(self) -> str:
