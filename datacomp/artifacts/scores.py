@@ -204,7 +204,7 @@ def open_table(path: Path, column: str = "") -> ScoreTable:
 
 def _only_column(table: Path) -> str:
     first = next(iter(sorted(table.glob("*.parquet"))), table) if table.is_dir() else table
-    numeric = [name for name, dtype in tables.columns(first).items() if dtype.is_numeric()]
+    numeric = [name for name, dtype in tables.columns(first).items() if dtype.is_numeric() and name != "uid"]
     if len(numeric) != 1:
         raise FilterError(f"{first} has {len(numeric)} columns of numbers", allowed=", ".join(numeric), repair="name one with --score")
     return numeric[0]

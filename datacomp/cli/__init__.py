@@ -24,6 +24,7 @@ from datacomp.cli import (
     runs,
     scaling,
     score,
+    scores,
     submit,
     subset,
     train,
@@ -44,6 +45,7 @@ app = typer.Typer(
 _GROUPS = (
     pool,
     score,
+    scores,
     filtering,
     subset,
     inspect,

@@ -30,12 +30,14 @@ def filter_pool(
     score: Annotated[str | None, typer.Option(help="Column to rank by.", show_default=False)] = None,
     scores: Annotated[str | None, typer.Option(help="score: a table of scores with a column uid, .parquet, or a folder of them.", show_default=False)] = None,
     exact_count: Annotated[bool, typer.Option("--exact-count", help="Keep floor(N x fraction) samples instead of one more and all ties.")] = False,
+    penalty: Annotated[float | None, typer.Option(help="soft_cap: how much a sample's score falls with each copy of it.", show_default=False)] = None,
+    round_samples: Annotated[int | None, typer.Option(help="soft_cap: samples drawn before scores fall.", show_default=False)] = None,
     language_model: Annotated[str | None, typer.Option(help=_LANGUAGE, show_default=False)] = None,
     centroids: Annotated[str | None, typer.Option(help="image_based: the pool's centroids, .npy or .pt.", show_default=False)] = None,
     targets: Annotated[str | None, typer.Option(help="image_based: features of target pictures, .npy or .pt.", show_default=False)] = None,
     image_based_scale: Annotated[str | None, typer.Option("--image-based-scale", "--image_based_scale", help=_SCALE, show_default=False)] = None,
     device: Annotated[str | None, typer.Option(help="image_based: cpu, cuda or cuda:N.", show_default=False)] = None,
-    seed: Annotated[int | None, typer.Option(help="random: seed of the choice.", show_default=False)] = None,
+    seed: Annotated[int | None, typer.Option(help="random, soft_cap: seed of the choice.", show_default=False)] = None,
     workers: Annotated[int | None, typer.Option("--workers", "--num_workers", help="Processes; by default one a core.", show_default=False)] = None,
     profile: common.Profile = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
@@ -45,8 +47,8 @@ def filter_pool(
 ) -> None:
     """Filter a pool; write the list of kept uids, sorted, with a record of how it was made beside it.
 
-    Filters: no_filter, random, basic_filter, clip_score, score, laion2b, text_based, image_based, image_based_intersect_clip_score, and
-    those of installed plug-ins. Options in parentheses belong to one filter, as in "clip_score(l14, fraction=0.3) & text_based(ftz)".
+    Filters: no_filter, random, basic_filter, clip_score, score, soft_cap, laion2b, text_based, image_based, image_based_intersect_clip_score,
+    and those of installed plug-ins. Options in parentheses belong to one filter, as in "clip_score(l14, fraction=0.3) & text_based(ftz)".
     """
     from datacomp.artifacts import pool as pools
     from datacomp.errors import FilterError
@@ -68,6 +70,8 @@ def filter_pool(
         "score": score,
         "scores": scores,
         "exact_count": exact_count or None,
+        "penalty": penalty,
+        "round_samples": round_samples,
         "language_model": language_model,
         "centroids": centroids,
         "targets": targets,

@@ -21,6 +21,9 @@ class Method(NamedTuple):
     precision: str = FLOAT32
 
 
+COSINE = Method()
+
+
 class Given(NamedTuple):
     """What a scorer is made with, besides its own options."""
 

@@ -59,7 +59,7 @@ def fit(good: Vectors, pool: Vectors, l2_strength: float) -> tuple[Vectors, floa
         found.backward()  # type: ignore[no-untyped-call]
         return found
 
-    search.step(loss)  # type: ignore[arg-type]
+    search.step(loss)  # type: ignore[no-untyped-call]
     return weights.detach().numpy(), float(offset.detach())
 
 

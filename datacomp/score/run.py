@@ -23,7 +23,7 @@ from datacomp.launch.local import Workers
 from datacomp.network import choose
 from datacomp.network.choose import Network
 from datacomp.score import catalog, tar
-from datacomp.score.base import BFLOAT16, FLOAT32, Method
+from datacomp.score.base import BFLOAT16, COSINE, FLOAT32, Method
 from datacomp.score.tar import Task
 
 _PREFIX = re.compile(r"[a-z0-9]*")
@@ -35,7 +35,7 @@ class Settings(NamedTuple):
     device: str | None  # all GPUs or else the CPU, if not given
     batch_samples: int
     workers: Workers  # processes, or beside GPUs threads that decode while these compute; one a core, if not given
-    method: Method = Method()
+    method: Method = COSINE
 
 
 def score(pool: Pool, network: Network | None, out: Path, settings: Settings) -> Scores:
@@ -49,7 +49,7 @@ def score(pool: Pool, network: Network | None, out: Path, settings: Settings) ->
     with files.writing(out):
         inputs = _inputs(pool, scorer, out, tasks[0])
         if (out / scores.RECORD).is_file():
-            _check_same(out, scores.read(out).record.inputs, inputs)
+            _check_same(out, ScoresRecord.read(out / scores.RECORD).inputs, inputs)
             return scores.read(out)
         _claim(out, Asked(inputs=inputs, tars_sha256=digest.of_content(PoolTars.now(pool.path / "shards").tars)))
         if _is_here_on_gpus(settings):

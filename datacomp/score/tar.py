@@ -25,7 +25,7 @@ from datacomp.network import embed
 from datacomp.network.build import Uint8Array
 from datacomp.network.choose import Network
 from datacomp.score import catalog
-from datacomp.score.base import Method, Scorer, Vectors
+from datacomp.score.base import COSINE, Method, Scorer, Vectors
 from datacomp.uids import UidArray
 
 _AHEAD_BATCHES = 2  # that threads decode while one is computed
@@ -54,7 +54,7 @@ class Task:
     batch_samples: int
     tombstones: UidArray
     threads: int  # that decode; with one, so does the one that computes; 0 for as many as there are cores where it is done
-    method: Method = Method()
+    method: Method = COSINE
 
     @property
     def prefix(self) -> str:
