@@ -44,9 +44,7 @@ def by_row(done):
 def table(pool, out, scores):
     """Scores of the pool's first rows, as somebody else's file and as one of ours."""
     path = out.with_suffix(".parquet")
-    tables.write_parquet(
-        path, pl.DataFrame({"uid": [uid(row) for row, value in enumerate(scores) if value is not None], "s": [v for v in scores if v is not None]})
-    )
+    tables.write_parquet(path, pl.DataFrame({"uid": [uid(row) for row in range(len(scores))], "s": scores}).drop_nulls())
     return passes.open_table(bring.bring(pool, path, out, method=out.name).path)
 
 
@@ -89,7 +87,7 @@ def test_neg_clip_loss_is_written_for_each_file_of_the_pool(pool, tmp_path):
     assert done.record.inputs.options == {"prefix": "l14", "temperature": 0.5, "batch": 7, "shuffles": 10, "seed": 0}
     with pytest.raises(StageError, match="holds scores with another options"):
         neg_clip_loss.make(found, tmp_path / "neg", temperature=0.6, batch=7, device="cpu")
-    with pytest.raises(StageError, match="allowed|Allowed"):
+    with pytest.raises(StageError, match="a temperature above 0"):
         neg_clip_loss.make(found, tmp_path / "other", temperature=0.0)
 
 
@@ -278,7 +276,7 @@ def test_a_soft_cap_by_hand():
     names = uids.parse([uid(row) for row in range(3)])
     logits = np.array([3_000.0, 2_500.0, 0.0])
     assert soft_cap.draw(logits, names, 3, 1, 1_000.0, seed=0).tolist() == [2, 1, 0]
-    assert soft_cap.draw(logits, names, 9, 1, 1_000.0, seed=0).tolist() == [5, 4, 0] or True
+    assert soft_cap.draw(logits, names, 6, 1, 1_000.0, seed=0).tolist() == [3, 3, 0]
     assert soft_cap.draw(logits, names, 4, 2, 0.0, seed=0).tolist() == [2, 2, 0]  # two rounds of two, no penalty
     assert soft_cap.draw(logits, names, 5, 2, 0.0, seed=0).tolist() == [3, 2, 0]  # the last round has one
 
