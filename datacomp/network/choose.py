@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from datacomp import digest
+from datacomp.artifacts import filter_network
 from datacomp.artifacts import run as runs
 from datacomp.declared import pool as pools
 from datacomp.declared import scale as scales
@@ -113,7 +114,8 @@ def _other(prefix: str, kind: Literal["open_clip", "config"], name: str, weights
         )
     if not weights.is_file():
         raise StageError(f"there are no weights at {weights}", repair="check the path; nothing is downloaded")
-    return Network(prefix, kind, name, weights, digest.of_file(weights), config)
+    sha256 = digest.of_file(weights)
+    return Network(prefix, kind, name, weights, sha256, config, filter_network.resources_beside(weights, sha256))
 
 
 def _weights_in(folder: Path) -> Path:
