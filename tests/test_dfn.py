@@ -22,8 +22,9 @@ from datacomp.evaluate import sets
 from datacomp.filters.apply import apply
 from datacomp.network import build, choose
 from datacomp.network.embed import Embedder
-from datacomp.pipelines import classify, dfn, labelled
+from datacomp.pipelines import classify, dfn, filter_study, labelled
 from datacomp.pipelines.dfn import Against, How, Sets
+from datacomp.pipelines.filter_study import Row, Study
 from datacomp.score import run as scoring
 from datacomp.score.base import Method
 from datacomp.train import webdataset
@@ -281,3 +282,42 @@ def test_the_command_trains_by_a_recipe(recipe, against, small_shards, labels, t
     assert "used: filter network trained on shards" in done.stdout
     wrong = CliRunner().invoke(cli.app, [*arguments[:-2], "--tune-labels", "x=y", *machine])
     assert isinstance(wrong.exception, StageError)
+
+
+# The comparison of filters
+
+
+@pytest.mark.slow
+def test_a_study_takes_every_arm_the_whole_way_and_goes_on(recipe, against, tiny_scale, tmp_path, monkeypatch):
+    monkeypatch.setattr("datacomp.declared.suite.load", lambda name: against.suite)
+    monkeypatch.setattr("datacomp.pipelines.test_sets.locate", lambda *_: against.data)
+    monkeypatch.setattr("datacomp.board.enter.broken_rules", lambda *_: [])  # the tiny scale and pool are none of a board's
+    monkeypatch.setattr("datacomp.board.verify.demand", lambda *_: None)
+    sizes = {"poison": (0.0, 1.0), "clean_samples": 120, "label_samples": 80, "pool_samples": 200, "fraction": 0.3}
+    study = Study(tmp_path, tiny_scale, against.suite, recipe, **sizes, how=FAST, threads=1, workers=1)
+    rows = list(study.rows())
+    assert [row.arm for row in rows] == ["no filter", "random", "CLIP score b32", "CLIP score l14", "DFN", "DFN, 100 % raw", "classifier"]
+    assert [row.samples for row in rows] == [200, *[60] * 6]
+    assert [row.own is None for row in rows] == [True, True, False, False, False, False, True]
+    assert all(0 <= row.induced <= 1 for row in rows)
+    assert "| CLIP score l14 | 60 | " in filter_study.table(rows)
+    assert filter_study.plot(rows).count("<circle") == 4
+    assert [claim[:3] for claim in filter_study.claims(rows)] == ["(a)", "(b)", "(c)"]
+    before = content(tmp_path / "runs")
+    assert list(study.rows(("DFN", "classifier"))) == [rows[4], rows[6]]
+    assert content(tmp_path / "runs") == before
+
+
+def row(arm, induced, own=None):
+    return Row(arm, 60, induced, 0.01, own, None if own is None else 0.01)
+
+
+def test_claims_are_said_to_show_or_not_with_their_numbers():
+    good = [row("no filter", 0.1), row("CLIP score b32", 0.2, 0.5), row("DFN", 0.3, 0.4), row("DFN, 50 % raw", 0.15, 0.36)]
+    said = filter_study.claims(good)
+    assert [": it shows" in claim for claim in said] == [True, True, True]
+    assert "loses 50.0 % of the induced average and 10.0 % of its own" in said[1]
+    assert "CLIP score b32 has the higher own average, DFN the higher induced one" in said[2]
+    bad = [row("no filter", 0.4), row("CLIP score b32", 0.3, 0.2), row("DFN", 0.3, 0.4), row("DFN, 50 % raw", 0.29, 0.1)]
+    assert [": it does not show" in claim for claim in filter_study.claims(bad)] == [True, True, True]
+    assert filter_study.claims([row("random", 0.1)]) == []

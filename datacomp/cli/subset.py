@@ -32,9 +32,7 @@ def check(file: File, pool: OptionalPool = None) -> None:
 def fetch(
     name: Annotated[str, typer.Argument(help="A list of tracks/lists/: dfn-medium, dfn-large, dfn-xlarge.")],
     out: Out,
-    revision: Annotated[
-        str, typer.Option("--revision", help="A commit of its repository; by default the recorded or newest one.", show_default=False)
-    ] = "",
+    revision: Annotated[str, typer.Option("--revision", help="A commit of its repository; by default the recorded or newest one.", show_default=False)] = "",
     pool: OptionalPool = None,
 ) -> None:
     """Bring a list that others published from the Hub, checked, and with a pool also that this holds every uid."""
