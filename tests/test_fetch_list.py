@@ -6,11 +6,13 @@ import huggingface_hub
 import numpy as np
 import pytest
 import web
+from commands_page import unknown_words
 from typer.testing import CliRunner
 
 from datacomp import cli, hub, uids
 from datacomp.artifacts import pool as pools
 from datacomp.artifacts import subset as subsets
+from datacomp.board import commands
 from datacomp.declared import pool as declared_pools
 from datacomp.declared import published_list
 from datacomp.errors import AssetError, DatacompError, RecordError, SubsetError
@@ -134,3 +136,9 @@ def test_the_command_fetches_and_names_the_lists_that_there_are(lists, tmp_path)
     assert isinstance(wrong, RecordError)
     assert isinstance(wrong, DatacompError)
     assert "dfn-large, dfn-medium, dfn-xlarge" in str(wrong)
+
+
+def test_the_command_that_brings_a_list_again_is_told(lists, tmp_path):
+    told = commands.of_list(fetch(tmp_path).record)
+    assert told == f"datacomp subset fetch dfn-medium --revision {lists.commit} --out LIST.npy"
+    assert unknown_words(told) == []

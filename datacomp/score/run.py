@@ -76,6 +76,8 @@ def _is_here_on_gpus(settings: Settings) -> bool:
 
 def _shares(tasks: list[Task], devices: list[str]) -> list[list[Task]]:
     """Every GPU's part of the tars: they are about as large as each other."""
+    if len(devices) == 1:
+        return [tasks]
     threads = max(1, tasks[0].threads // len(devices)) if tasks[0].threads else max(1, local.cores() // len(devices))
     return [[replace(task, device=device, threads=threads) for task in tasks[number :: len(devices)]] for number, device in enumerate(devices[: len(tasks)])]
 
