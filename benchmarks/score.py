@@ -33,7 +33,7 @@ from datacomp.declared import scale as scales
 from datacomp.launch import local
 from datacomp.network import build, choose, load, published
 from datacomp.pool import synthetic
-from datacomp.score import run
+from datacomp.score import catalog, run
 from datacomp.train import export
 
 BATCH_SAMPLES = 256
@@ -87,6 +87,7 @@ def ours(pool: Pool, folder: Path, out: Path, device: str) -> tuple[float, dict[
     """Seconds of the stage, and its scores."""
     shutil.rmtree(out, ignore_errors=True)
     choose.load.cache_clear()
+    catalog.load.cache_clear()
     start = time.perf_counter()
     done = run.score(pool, choose.one(None, f"local-dir:{folder}", None), out, run.Settings(device, BATCH_SAMPLES, None))
     seconds = time.perf_counter() - start

@@ -7,13 +7,15 @@ import pytest
 from datacomp import rooms
 from datacomp.declared import lock, scale, track
 from datacomp.declared.baseline import Baseline
+from datacomp.declared.filter_recipe import FilterRecipe
 from datacomp.declared.pool import PoolSpec
+from datacomp.declared.published_list import PublishedList
 from datacomp.declared.scale import Scale
 from datacomp.declared.suite import SuiteSpec, Task
 from datacomp.declared.track import Track
 from datacomp.errors import LockError
 
-TRACKS = {"baselines": Baseline, "pools": PoolSpec, "rules": Track, "scales": Scale}
+TRACKS = {"baselines": Baseline, "dfn": FilterRecipe, "lists": PublishedList, "pools": PoolSpec, "rules": Track, "scales": Scale}
 SUITE = {"suites": SuiteSpec, "tasks": Task}
 RECORDS = [(room, folder, kind) for room, folders in ((rooms.tracks, TRACKS), (rooms.eval_suite, SUITE)) for folder, kind in folders.items()]
 

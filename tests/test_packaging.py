@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 LIST = (
     "from datacomp import rooms; from datacomp.declared import lock\n"
     "print([(room.name, folder, lock.available(room, folder)) for room in (rooms.tracks(), rooms.eval_suite())"
-    " for folder in ('scales', 'rules', 'pools', 'baselines', 'suites', 'tasks')])"
+    " for folder in ('scales', 'rules', 'pools', 'baselines', 'dfn', 'lists', 'suites', 'tasks')])"
 )
 
 

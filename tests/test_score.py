@@ -8,7 +8,9 @@ import shutil
 import signal
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import huggingface_hub.constants
 import numpy as np
@@ -27,9 +29,11 @@ from datacomp.artifacts import scores as passes
 from datacomp.declared import scale as scales
 from datacomp.errors import DatacompError, FilterError, PoolError, StageError
 from datacomp.filters.apply import apply
+from datacomp.launch import local
 from datacomp.network import choose
 from datacomp.network.embed import Embedder, decode
-from datacomp.score import run, tar
+from datacomp.score import catalog, classifier, run, tar
+from datacomp.score.base import Judged, Method
 from datacomp.score.run import Settings
 
 TESTS = Path(__file__).parent
@@ -429,7 +433,7 @@ def test_scores_of_another_pool_or_unfinished_ones_are_refused(pool, scored, net
         best(pools.read(tmp_path / "pool"), scored, tmp_path, fraction=0.5)
     with stopped(6):
         run.score(pool, network, tmp_path / "half", ONE)
-    with pytest.raises(StageError, match=r"holds no finished scores.*start the same datacomp score command again"):
+    with pytest.raises(StageError, match=r"holds no finished scores.*start the command that makes them again"):
         apply("score", {"scores": str(tmp_path / "half"), "fraction": 0.5}, pool, tmp_path / "list.npy")
 
 
@@ -446,3 +450,144 @@ def test_the_command_says_what_it_would_do_and_what_it_did(pool, model, scored, 
     assert "2 dropped: a picture that cannot be decoded" in done.stdout
     assert "114 of 120 samples scored by config tiny (" in done.stdout
     assert content(tmp_path / "scores") == content(scored.path)
+
+
+# Other scorers
+
+
+def scores_of(pool, network, out, name="cosine", *options, **method):
+    return run.score(pool, network, out, ONE._replace(method=Method(name, options, **method)))
+
+
+def test_lengths_of_embeddings_have_no_say(pool, scored, tmp_path):
+    folder = write_model(tmp_path / "tiny")
+    tensors = load_file(folder / "open_clip_model.safetensors")
+    tensors["visual.proj"] *= 1000
+    tensors["text_projection"] *= 0.001
+    save_file(tensors, folder / "open_clip_model.safetensors")
+    longer = run.score(pool, choose.one(None, f"local-dir:{folder}", None), tmp_path / "scores", ONE)
+    assert by_uid(longer) == pytest.approx(by_uid(scored), abs=1e-6)
+
+
+def test_bfloat16_ranks_nearly_as_float32_and_says_so(small_pool, tmp_path):
+    reference = choose.choose(["b32=none"])[0]
+    exact = by_uid(run.score(small_pool, reference, tmp_path / "exact", ONE))
+    rough = scores_of(small_pool, reference, tmp_path / "rough", precision="amp_bfloat16")
+    assert rough.record.inputs.scorer.precision == "amp_bfloat16"
+    assert by_uid(rough) == pytest.approx(exact, abs=0.02)
+    assert by_uid(rough) != exact
+    kept = [set(sorted(found, key=lambda uid: (-found[uid], uid))[:90]) for found in (exact, by_uid(rough))]  # the best 15 %
+    assert len(kept[0] & kept[1]) >= 86
+    with pytest.raises(StageError, match="--precision float16 came"):
+        scores_of(small_pool, reference, tmp_path / "other", precision="float16")
+
+
+def test_a_mirrored_pool_has_the_flipped_scores_of_the_pool(pool, network, tmp_path):
+    flipped = scores_of(pool, network, tmp_path / "flipped", "flip")
+    encoder = choose.load(network, "cpu", 16)
+    for uid, data, caption in list(pairs(pool))[:5]:
+        mirrored = encoder.crop_decoded(decode(data))[:, ::-1]
+        assert by_uid(flipped)[uid] == pytest.approx(float(encoder.images(mirrored[None].copy())[0] @ encoder.texts([caption])[0]), abs=1e-6)
+    assert flipped.record.used().external_resources == ("scores by config tiny, flip",)
+    with pytest.raises(StageError, match="holds scores with another scorer"):
+        scores_of(pool, network, flipped.path)
+
+
+def test_several_gpus_share_the_tars_and_give_the_same_bytes(pool, network, scored, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "_is_here_on_gpus", lambda settings: True)
+    monkeypatch.setattr(local, "devices", lambda wanted: ["cpu", "cpu"])
+    shares = run._shares(run._tasks(pool, network, tmp_path / "scores", ONE), ["cuda:0", "cuda:1"])
+    assert [[(task.tar.stem, task.device) for task in share] for share in shares] == [
+        [("00000000", "cuda:0"), ("00000002", "cuda:0")],
+        [("00000001", "cuda:1")],
+    ]
+    assert content(run.score(pool, network, tmp_path / "scores", ONE).path) == content(scored.path)
+
+
+def caption_lengths(given, per_character="1"):
+    """A scorer of somebody else's package: how long captions are."""
+    factor = float(per_character)
+    return SimpleNamespace(
+        shape=(1,),
+        assets={"lengths": "a" * 64},
+        external_resources=("the alphabet",),
+        prepare=lambda picture: np.zeros(1, np.uint8),
+        judge=lambda pictures, captions: Judged(np.array([len(caption) * factor for caption in captions])),
+    )
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    point = metadata.EntryPoint("lengths", f"{__name__}:caption_lengths", "datacomp.scorers")
+    monkeypatch.setattr(metadata, "entry_points", lambda group: [point] if group == "datacomp.scorers" else [])
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[caption_lengths.__module__])
+
+
+def test_a_plug_in_scores_without_a_network_and_is_recorded(pool, installed, tmp_path):
+    done = scores_of(pool, None, tmp_path / "scores", "lengths", ("per_character", "2"))
+    assert by_uid(done) == {uid: 2 * len(caption) for uid, _, caption in pairs(pool)}
+    said = done.record.inputs.scorer
+    assert (said.kind, said.name, said.options, said.preprocessing) == ("plug-in", "lengths", {"per_character": "2"}, None)
+    listed = best(pool, done, tmp_path, fraction=0.5).record
+    assert listed.external_resources == ("scores by plug-in lengths", "the alphabet")
+    assert listed.assets["lengths"] == "a" * 64
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("lengthz", (), "'lengthz' is no scorer.*classifier, cosine, flip, lengths.*datacomp.scorers"),
+        ("lengths", (("colour", "red"),), "scorer lengths has no option 'colour'.*per_character"),
+        ("flip", (), "scorer flip needs a network"),
+        ("classifier", (), "scorer classifier cannot be made.*head"),
+    ],
+)
+def test_a_scorer_that_cannot_be_made_is_refused_before_anything_is_written(pool, installed, tmp_path, name, options, said):
+    with pytest.raises(StageError, match=said):
+        scores_of(pool, None, tmp_path / "scores", name, *options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_scorer_without_embeddings_keeps_none(pool, network, installed, tmp_path):
+    with pytest.raises(StageError, match="scorer lengths has no embeddings to keep"):
+        scores_of(pool, network, tmp_path / "scores", "lengths")
+
+
+def test_a_classifier_tells_good_pictures_from_a_pool_s(pool, network, scored, model, tmp_path):
+    images = np.concatenate([tables.read_npz(scored.path / f"{number:08d}.npz", "tiny_img") for number in range(3)]).astype(np.float32)
+    direction = images[:, 0] > np.median(images[:, 0])
+    said = {"network": network.title(), "network_sha256": network.sha256, "resources": ("good pictures",)}
+    record = classifier.train(images[direction], images[~direction], tmp_path / "head", **said)
+    assert record.accuracy > 0.9
+    plain = choose.one(None, f"local-dir:{model}", None)
+    done = scores_of(pool, plain, tmp_path / "scores", "classifier", ("head", str(tmp_path / "head")))
+    odds = by_uid(done)
+    assert np.mean([(odds[uid] > 0) == good for uid, good in zip(by_uid(scored), direction, strict=True)]) > 0.9
+    assert done.record.used().external_resources == ("scores by config tiny, classifier", "good pictures")
+    assert done.record.inputs.scorer.options == {"head": "head"}
+    other = choose.one(None, f"local-dir:{write_model(tmp_path / 'other', seed=1)}", None)
+    with pytest.raises(StageError, match="was made with another network than config other"):
+        scores_of(pool, other, tmp_path / "scores", "classifier", ("head", str(tmp_path / "head")))
+    (tmp_path / "head" / classifier.WEIGHTS).write_bytes(b"")
+    choose.load.cache_clear()
+    catalog.load.cache_clear()
+    with pytest.raises(StageError, match=r"is not the file that classifier\.json names"):
+        scores_of(pool, plain, tmp_path / "again", "classifier", ("head", str(tmp_path / "head")))
+
+
+def test_the_classifier_is_the_logistic_regression_by_hand():
+    """Two points at 1 and -1 and no penalty to speak of: with both kinds at both places, three to one, the odds are 3."""
+    good, pool = np.array([[1.0], [1.0], [1.0], [-1.0]]), np.array([[-1.0], [-1.0], [-1.0], [1.0]])
+    weights, offset = classifier.fit(good, pool, 0.0)
+    assert (float(weights[0]), offset) == pytest.approx((np.log(3), 0), abs=1e-6)
+    fewer, offset = classifier.fit(good, np.concatenate([pool, pool]), 0.0)
+    assert (float(fewer[0]), offset) == pytest.approx((np.log(3), 0), abs=1e-6)
+    with pytest.raises(StageError, match="some of good pictures and some of a pool's"):
+        classifier.fit(good, np.zeros((0, 1)), 0.0)
+
+
+def test_the_command_takes_a_scorer_and_its_options(pool, installed, tmp_path):
+    arguments = ["score", "--pool", str(pool.path), "--scorer", "lengths", "--workers", "1", "--device", "cpu", "--out", str(tmp_path / "scores")]
+    done = CliRunner().invoke(cli.app, [*arguments, "--option", "per_character=3"])
+    assert "114 of 120 samples scored by plug-in lengths" in done.stdout
+    assert isinstance(CliRunner().invoke(cli.app, [*arguments, "--option", "per_character"]).exception, StageError)

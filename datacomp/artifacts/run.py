@@ -50,6 +50,7 @@ class Inputs(Record):
     sources: tuple[Source, ...]
     changes: dict[Line, Line] = {}  # noqa: RUF012 - pydantic copies defaults; to the scale's recipe, in the open division
     rehearsed_steps: Count = 0  # of the recipe's, in a rehearsal
+    initial_sha256: Digest | Literal[""] = ""  # of the weights that it began with, in the open division; by default fresh ones
 
     def recipe(self) -> Scale:
         """The recipe that was followed, if the scale still is what it was."""

@@ -10,6 +10,7 @@ from datacomp.artifacts.run import Source
 from datacomp.artifacts.shards import ShardsRecord
 from datacomp.artifacts.subset import SubsetRecord
 from datacomp.declared import pool as pools
+from datacomp.declared import published_list
 
 _ORACLE = "oracle"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")  # a filter or an option that may stand in a command as it is
@@ -50,6 +51,8 @@ def of_list(record: SubsetRecord, pool: str = "POOL", out: str = "LIST.npy") -> 
     plain = all(map(_NAME.fullmatch, record.options))
     if record.filter == _ORACLE:
         return f"datacomp pool oracle --pool {pool} --out {out}"
+    if record.filter in published_list.names():
+        return f"datacomp subset fetch {record.filter} --revision {shlex.quote(str(record.options.get('revision', '')))} --out {out}"
     if _NAME.fullmatch(name) and plain:
         return f"datacomp filter {name} --pool {pool}{''.join(map(_option, sorted(record.options.items())))} --out {out}"
     if (found := _ALGEBRA.fullmatch(record.filter)) and all(map(_OPERAND.fullmatch, record.options)):

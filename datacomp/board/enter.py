@@ -133,6 +133,8 @@ def seed_run(run: Run, suite: Suite) -> SeedRun:
             f"{run.path} is a rehearsal of {run.record.inputs.rehearsed_steps:,} steps, which is no entry",
             repair="train with the same command without --rehearse",
         )
+    if run.record.inputs.initial_sha256:
+        raise EntryError(f"{run.path} did not begin with fresh weights, so it is no entry", repair="train without --initial")
     path = results_files.path_in(run.path, suite.spec.name)
     again = f"datacomp evaluate --run {run.path} --suite {suite.spec.name}"
     if not path.is_file():

@@ -42,8 +42,10 @@ def filter_pool(
     skip_fraction: Annotated[float | None, _text("Share of the best to leave out: a band.")] = None,
     arch: Annotated[str | None, _text("clip_score: b32 or l14.")] = None,
     score: Annotated[str | None, _text("Column to rank by.")] = None,
-    scores: Annotated[str | None, _text("score: a table of scores with a column uid, .parquet, or a folder of them.")] = None,
+    scores: Annotated[str | None, _text("score, soft_cap: a table of scores with a column uid, .parquet, or a folder of them.")] = None,
     exact_count: Annotated[bool | None, typer.Option("--exact-count", help="Keep floor(N x fraction) samples instead of one more and all ties.")] = None,
+    penalty: Annotated[float | None, _text("soft_cap: how much a sample's score falls with each copy of it.")] = None,
+    round_samples: Annotated[int | None, _text("soft_cap: samples drawn before scores fall.")] = None,
     language_model: Annotated[str | None, _text(_LANGUAGE)] = None,
     centroids: Annotated[str | None, _text("image_based: the pool's centroids, .npy or .pt.")] = None,
     targets: Annotated[str | None, _text("image_based, cluster_sample: features of target pictures, .npy or .pt.")] = None,
@@ -75,9 +77,10 @@ def filter_pool(
 ) -> None:
     """Filter a pool; write the list of kept uids, sorted, with a record of how it was made beside it.
 
-    Filters: no_filter, random, basic_filter, clip_score, score, laion2b, text_based, image_based, image_based_intersect_clip_score,
-    semdedup, density, cluster_sample, text_sample, and those of installed plug-ins; dbp, which stands alone, is semdedup, a CLIP score,
-    clusters and density in one. Options in parentheses belong to one filter, as in "clip_score(l14, fraction=0.3) & text_based(ftz)".
+    Filters: no_filter, random, basic_filter, clip_score, score, soft_cap, laion2b, text_based, image_based,
+    image_based_intersect_clip_score, semdedup, density, cluster_sample, text_sample, and those of installed plug-ins; dbp, which stands alone,
+    is semdedup, a CLIP score, clusters and density in one. Options in parentheses belong to one filter, as in
+    "clip_score(l14, fraction=0.3) & text_based(ftz)".
     """
     from datacomp.errors import FilterError
 

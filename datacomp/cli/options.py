@@ -83,6 +83,18 @@ def show_steps(place: "Place", steps: "Sequence[Step]", *, test_only: bool) -> N
             typer.echo(f"\n{step.what}: {slurm.when(text)}" if test_only else f"\n--- {step.what} ---\n{text}")
 
 
+def pairs(option: str, given: list[str]) -> tuple[tuple[str, str], ...]:
+    """What came as NAME=VALUE, several times. Raises StageError for what has no name or no value, and for a name that came twice."""
+    from datacomp.errors import StageError
+
+    found = [one.partition("=") for one in given]
+    if unclear := next((one for one, (name, _, value) in zip(given, found, strict=True) if not name or not value), None):
+        raise StageError(f"{option} {unclear} came", allowed=f"{option} NAME=VALUE")
+    if len({name for name, *_ in found}) != len(found):
+        raise StageError(f"{option} came twice for one name", allowed="each name once")
+    return tuple((name, value) for name, _, value in found)
+
+
 def command() -> str:
     """The command as it was called."""
     return shlex.join(["datacomp", *sys.argv[1:]])

@@ -28,6 +28,22 @@ def check(file: File, pool: OptionalPool = None) -> None:
     typer.echo(f"{file} is a list of {len(found.uids):,} uids" + (f", all in {pool}" if pool else ""))
 
 
+@group.command(epilog="Example: datacomp subset fetch dfn-medium --out build/dfn.npy")
+def fetch(
+    name: Annotated[str, typer.Argument(help="A list of tracks/lists/: dfn-medium, dfn-large, dfn-xlarge.")],
+    out: Out,
+    revision: Annotated[str, typer.Option("--revision", help="A commit of its repository; by default the recorded or newest one.", show_default=False)] = "",
+    pool: OptionalPool = None,
+) -> None:
+    """Bring a list that others published from the Hub, checked, and with a pool also that this holds every uid."""
+    from datacomp.artifacts import pool as pools
+    from datacomp.declared import published_list
+    from datacomp.subset import fetch as fetching
+
+    found = fetching.fetch(published_list.load(name), out, revision=revision, pool=pools.read(pool) if pool else None)
+    typer.echo(f"{len(found.uids):,} uids in {out}, from {found.record.options['repository']} at {str(found.record.options['revision'])[:12]}")
+
+
 @group.command(epilog="Example: datacomp subset info build/best.npy")
 def info(file: File) -> None:
     """Tell what a list holds and where it comes from."""

@@ -55,6 +55,9 @@ def train(
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="Change the recipe in the open division, as optimizer.learning_rate=1e-3.", show_default=False)
     ] = None,
+    initial: Annotated[
+        Path | None, typer.Option("--initial", help="Open division: weights to begin with, .safetensors of the same model; no entry.", show_default=False)
+    ] = None,
     device: Device = None,
     devices: Annotated[int, typer.Option("--devices", min=1, help="Processes of this machine, a GPU each; a launcher's are found by themselves.")] = 1,
     threads: Threads = None,
@@ -91,12 +94,15 @@ def train(
     sources, weights = zip(*map(webdataset.read, shards), strict=True)
     said: dict[str, Any] = {
         "seed": seed,
-        "changes": _changes(division, changes or []),
+        "changes": _changes(division, changes or [], initial),
+        "initial": initial,
         "weights": weights,
         "hardware": Hardware(device, devices, threads, workers, accumulate, spare_memory, compiled),
         "keeping": run.Keeping(save_every * 60, allow_corrupt, max_days, wandb),
     }
     if rehearse is not None:
+        if said.pop("initial") is not None:
+            raise StageError("--initial came with --rehearse", repair="rehearse without it: the steps are the same")
         from datacomp.pipelines import rehearse as rehearsing
 
         done = rehearsing.rehearse(recipe, sources, out, rehearse, suites.load(suite), data, **said)
@@ -107,11 +113,11 @@ def train(
         typer.echo(f"{trained.record.samples_seen:,} samples seen, weights in {trained.weights()}")
 
 
-def _changes(division: str, changes: list[str]) -> dict[str, str]:
-    if division not in ("closed", "open") or (division == "closed") != (not changes):
+def _changes(division: str, changes: list[str], initial: Path | None) -> dict[str, str]:
+    if division not in ("closed", "open") or (division == "closed") != (not changes and initial is None):
         raise StageError(
             f"--division {division} came with {len(changes)} changes of the recipe",
-            allowed="--division closed, which follows the frozen recipe, or --division open with at least one --set",
+            allowed="--division closed, which follows the frozen recipe, or --division open with at least one --set, or with --initial",
             repair="write --division open --set optimizer.learning_rate=1e-3, or leave out both",
         )
     if unclear := [change for change in changes if "=" not in change]:

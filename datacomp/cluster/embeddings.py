@@ -12,6 +12,7 @@ from datacomp.artifacts import pool as pools
 from datacomp.artifacts import scores
 from datacomp.artifacts.clusters import Floats
 from datacomp.artifacts.pool import Pool, Span
+from datacomp.artifacts.scores import ScoresRecord
 from datacomp.errors import StageError
 from datacomp.uids import UidArray
 
@@ -56,8 +57,8 @@ def of_scores(folder: Path, key: str = "") -> Embeddings:
     Raises StageError where none were kept.
     """
     given = scores.read(folder)
-    record, prefix = given.record, given.record.inputs.embeddings
-    if not prefix:
+    record = given.record
+    if not isinstance(record, ScoresRecord) or not (prefix := record.inputs.embeddings):
         raise StageError(f"{folder} holds scores without embeddings", repair="score again with --embeddings PREFIX, into another folder")
     parts = tuple(Part(table, scores.embeddings(folder, table.stem)) for table in given.tables())
     scorer = record.inputs.scorer

@@ -71,6 +71,9 @@ class Pixels(Record):
     flip: bool
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    colour_jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)  # brightness, contrast, saturation, hue; open_clip's choice is .32, .32, .32, .08
+    colour_jitter_share: Share = 0.0  # of the pictures
+    grey_share: Share = 0.0  # of the pictures, drained of colour
 
 
 class Tokens(Record):
@@ -163,8 +166,8 @@ def changed(scale: Scale, changes: Mapping[str, str]) -> Scale:
         return scale
     content = scale.plain()
     for place, value in changes.items():
-        if place not in _places(content):
-            raise RecordError(f"the recipe has nothing to change at {place!r}", allowed=", ".join(_places(content)))
+        if place not in (places := list(_places(scale.model_dump(mode="json")))):  # what has its default is not among the plain values
+            raise RecordError(f"the recipe has nothing to change at {place!r}", allowed=", ".join(places))
         *groups, name = place.split(".")
         group = content
         for part in groups:

@@ -4,18 +4,17 @@ Every picture of the pool's tars is described and held against every test pictur
 until all are there, so that a killed call goes on.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from datacomp import digest, files, progress, sorting, tables, tars, uids
+from datacomp import digest, files, places, progress, sorting, tables, tars, uids
 from datacomp.artifacts import subset as subsets
 from datacomp.artifacts import tar_index
 from datacomp.artifacts.pool import Pool
-from datacomp.artifacts.shards import PoolTars
 from datacomp.artifacts.subset import Subset
 from datacomp.decontaminate import layout
 from datacomp.errors import PoolError, StageError, SubsetError, TarError
@@ -57,11 +56,13 @@ class Found:
     test_pictures: int
     pairs: tuple[Pair, ...]  # the copies and what is nearly one, the most alike first
     threshold: float
+    copied_samples: int = 0  # those without a uid among them
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
     tar: Path
+    number: int
     folder: Path
     floor: float
 
@@ -71,19 +72,26 @@ def find(pool: Pool, tests: Iterable[TestPicture], work: Path, *, threshold: flo
 
     Raises StageError for a threshold that no cosine has or no test picture, PoolError for a pool without tars.
     """
+    if 0 < threshold <= 1 and not pool.tars():
+        raise PoolError(f"{pool.path}/shards holds no tar", repair="make or download the pool's shards")
+    return find_in(pool.tars(), tests, work, threshold=threshold, workers=workers)
+
+
+def find_in(listed: Sequence[Path], tests: Iterable[TestPicture], work: Path, *, threshold: float = THRESHOLD, workers: int | None = None) -> Found:
+    """The same among the pictures of some tars."""
     if not 0 < threshold <= 1:
         raise StageError(f"the threshold is {threshold:g}", allowed="above 0 and up to 1")
-    if not pool.tars():
-        raise PoolError(f"{pool.path}/shards holds no tar", repair="make or download the pool's shards")
     with files.writing(work):
         names = _describe(tests, work)
         floor = max(0.0, threshold - NEAR)
-        _claim(work, pool, floor)
-        tasks = [_Task(tar, work, floor) for tar in pool.tars()]
+        _claim(work, listed, floor)
+        tasks = [_Task(tar, number, work, floor) for number, tar in enumerate(listed)]
         counts = list(progress.show(local.run_all(_compare, tasks, workers=workers), total=len(tasks), unit=" tars", title="compare"))
     pairs = sorted((pair for task in tasks for pair in _answer(task)), key=lambda pair: (-pair.similarity, pair.uid))
-    listed = uids.parse([pair.uid for pair in pairs if pair.similarity >= threshold], "the copies")
-    return Found(listed[uids.order(listed)], sum(compared for compared, _ in counts), sum(broken for _, broken in counts), len(names), tuple(pairs), threshold)
+    copies = uids.parse([pair.uid for pair in pairs if pair.similarity >= threshold], "the copies")
+    copied = sum(int(np.count_nonzero(tables.read_npz(_answer_path(task), "similarity") >= threshold)) for task in tasks)
+    compared, broken = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0)
+    return Found(copies[uids.order(copies)], compared, broken, len(names), tuple(pairs), threshold, copied)
 
 
 def without(pool: Pool, listed: Subset | None, found: Found, origin: dict[str, object], out: Path) -> Subset:
@@ -118,9 +126,9 @@ def _describe(tests: Iterable[TestPicture], work: Path) -> list[str]:
     return names
 
 
-def _claim(work: Path, pool: Pool, floor: float) -> None:
+def _claim(work: Path, listed: Sequence[Path], floor: float) -> None:
     """Drop answers to another question."""
-    tars_now = PoolTars.now(pool.path / "shards").tars
+    tars_now = [[str(tar), *places.state(tar)] for tar in listed]
     question = digest.canonical({"tars": tars_now, "floor": floor, "tests": digest.of_file(work / _VECTORS), "code": digest.of_code()})
     path = work / "question.json"
     if not path.is_file() or path.read_text() != question:
@@ -130,7 +138,7 @@ def _claim(work: Path, pool: Pool, floor: float) -> None:
 
 
 def _answer_path(task: _Task) -> Path:
-    return task.folder / f"{task.tar.stem}.answer.npz"
+    return task.folder / f"{task.number:08d}.answer.npz"
 
 
 def _compare(task: _Task) -> tuple[int, int]:

@@ -22,6 +22,7 @@ OURS = {
     "basic_filter": "datacomp.filters.basic_filter:make",
     "clip_score": "datacomp.filters.clip_score:make",
     "score": "datacomp.filters.clip_score:make_score",
+    "soft_cap": "datacomp.filters.soft_cap:make",
     "laion2b": "datacomp.filters.laion2b:make",
     "text_based": "datacomp.filters.text_based:make",
     "image_based": "datacomp.filters.image_based:make",

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 
-from datacomp import digest, progress, tables
+from datacomp import progress
 from datacomp.artifacts import scores as passes
 from datacomp.artifacts.pool import Block
+from datacomp.artifacts.scores import ScoreTable
 from datacomp.errors import FilterError
 from datacomp.filters import top
 from datacomp.filters.base import Column, Multiplicity, Provenance, Scores
@@ -54,73 +54,51 @@ class Best:
 class BestOfTable(Best):
     """The same by a column of a table of scores, keyed by uid: a parquet file, or a folder with one for each metadata file."""
 
-    def __init__(self, table: Path, *options: object, **more: object) -> None:
-        super().__init__("score", *options, **more)  # type: ignore[arg-type]
+    def __init__(self, table: ScoreTable, *options: object, **more: object) -> None:
+        super().__init__("score", table.column, *options, **more)  # type: ignore[arg-type]
         self.columns = ("uid",)
-        self.table = table
+        self.table, self.of_scored = table, table.given is not None
 
     def score(self, block: Block) -> Scores:
-        """The scores of the block's uids; each must have exactly one."""
-        wanted = block.columns
-        found = self._found(block)
-        if found["uid"].is_duplicated().any():
-            twice = found.filter(pl.col("uid").is_duplicated())["uid"][0]
-            raise FilterError(f"{self.table} has several scores for uid {twice}", allowed="one row a uid")
-        if missing := len(wanted.join(found, on="uid", how="anti")):
-            self._check_missing(block, missing, wanted.join(found, on="uid", how="anti")["uid"][0])
-        joined = wanted.join(found, on="uid", how="left", maintain_order="left")
-        return Block(joined, block.span, block.table).numbers(self.column)
-
-    def _found(self, block: Block) -> pl.DataFrame:
-        """The rows of the table that have uids of the block."""
-        path = self.table / f"{block.span.stem}.parquet" if self.table.is_dir() else self.table
-        return tables.look_up([path], [self.column], block.columns["uid"])
-
-    def _check_missing(self, block: Block, missing: int, first: str) -> None:
-        raise FilterError(
-            f"{self.table} has no score for {missing:,} of {len(block):,} rows of {block.span.stem}.parquet, the first is {first}",
-            repair="score the whole pool, or give the pool that was scored",
-        )
-
-    def provenance(self) -> Provenance:
-        """The table."""
-        paths = sorted(self.table.glob("*.parquet")) if self.table.is_dir() else [self.table]
-        return Provenance({self.table.name: digest.of_files({path.name: path for path in paths})}, (f"scores {self.table.name}",))
-
-
-class BestOfPass(BestOfTable):
-    """The same by the scores that `datacomp score` wrote. What has none is below all; a fraction is one of the rows that have a score."""
-
-    of_scored = True
-
-    def __init__(self, given: passes.Scores, *options: object, **more: object) -> None:
-        super().__init__(given.path, *options, **more)
-        self.given = given
+        """The scores of the block's uids."""
+        return read_scores(self.table, block)
 
     def select(self, columns: Sequence[Column]) -> Iterator[Multiplicity]:
-        """As by any table; every score must be one of a row of the pool."""
-        found, given = top.scored(columns), self.given.record.scored_samples
-        if found != given:
-            raise FilterError(f"{self.table} has {given:,} scores, of which {found:,} are of rows of this pool", repair="give the pool that was scored")
-        if missing := sum(len(column.scores) for column in columns) - found:
-            progress.say(f"{missing:,} rows of the pool have no score and are not kept")
+        """Keep the best; every score of a pass must be one of a row of the pool."""
+        check_scored(self.table, columns)
         return super().select(columns)
 
-    def _found(self, block: Block) -> pl.DataFrame:
-        if self.given.record.by_metadata_file:
-            return super()._found(block)
-        return tables.look_up(self.given.tables(), [self.column], block.columns["uid"])
-
-    def _check_missing(self, block: Block, missing: int, first: str) -> None:
-        """Nothing: the record of the scores counts by reason what a pool's tars hold and could not be scored."""
-
     def provenance(self) -> Provenance:
-        """The scores and the network behind them."""
-        self.given.check()
-        record = self.given.record
-        scorer = record.inputs.scorer
-        name = f"{scorer.kind} {scorer.name}"[:150]
-        return Provenance({f"scores {self.table.name}"[:200]: record.scores_sha256, name: scorer.weights_sha256}, (f"scores by {name}",))
+        """The table and what it rests on."""
+        return Provenance(*self.table.used())
+
+
+def read_scores(table: ScoreTable, block: Block) -> Scores:
+    """The scores of a block's uids, NaN where a pass left one out, for reasons that its record counts.
+
+    Raises FilterError where somebody else's table has none or several for a uid.
+    """
+    wanted = block.columns
+    found = table.look_up(block.span.stem, wanted["uid"])
+    if table.given is None and (missing := len(wanted.join(found, on="uid", how="anti"))):
+        raise FilterError(
+            f"{table.path} has no score for {missing:,} of {len(block):,} rows of {block.span.stem}.parquet, "
+            f"the first is {wanted.join(found, on='uid', how='anti')['uid'][0]}",
+            repair="score the whole pool, or give the pool that was scored",
+        )
+    joined = wanted.join(found, on="uid", how="left", maintain_order="left")
+    return Block(joined, block.span, block.table).numbers(table.column)
+
+
+def check_scored(table: ScoreTable, columns: Sequence[Column]) -> None:
+    """Raise FilterError for a pass of which some scores are of no row of the pool; say how many rows have none."""
+    if table.given is None:
+        return
+    found, given = top.scored(columns), table.given.record.scored_samples
+    if found != given:
+        raise FilterError(f"{table.path} has {given:,} scores, of which {found:,} are of rows of this pool", repair="give the pool that was scored")
+    if missing := sum(len(column.scores) for column in columns) - found:
+        progress.say(f"{missing:,} rows of the pool have no score and are not kept")
 
 
 def make(*, score: str = "l14", fraction: float | None = None, threshold: float | None = None, skip_fraction: float = 0.0, exact_count: bool = False) -> Best:
@@ -138,18 +116,7 @@ def make_score(
         if not score:
             raise FilterError("score needs to know what to rank by", repair="add --scores TABLE, a parquet file with columns uid and score, or --score COLUMN")
         return Best("score", NETWORKS.get(score, score), fraction, threshold, skip_fraction, exact_count=exact_count)
-    table = Path(scores)
-    if (table / passes.ASKED).is_file():
-        return BestOfPass(passes.read(table), score or passes.COLUMN, fraction, threshold, skip_fraction, exact_count=exact_count)
-    return BestOfTable(table, score or _only_column(table), fraction, threshold, skip_fraction, exact_count=exact_count)
-
-
-def _only_column(table: Path) -> str:
-    first = next(iter(sorted(table.glob("*.parquet"))), table) if table.is_dir() else table
-    numeric = [name for name, dtype in tables.columns(first).items() if dtype.is_numeric()]
-    if len(numeric) != 1:
-        raise FilterError(f"{first} has {len(numeric)} columns of numbers", allowed=", ".join(numeric), repair="name one with --score")
-    return numeric[0]
+    return BestOfTable(passes.open_table(Path(scores), score), fraction, threshold, skip_fraction, exact_count=exact_count)
 
 
 def _check(name: str, fraction: float | None, threshold: float | None, skip_fraction: float, *, exact_count: bool) -> None:

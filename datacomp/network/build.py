@@ -113,11 +113,21 @@ def vocabulary_size(tokens: Tokens) -> int:
 
 
 def training_pixels(pixels: Pixels) -> Callable[[Image.Image], Uint8Array]:
-    """The recipe's random crop, drawn from torch's current seed: a picture to uint8 of shape (size, size, 3)."""
+    """The recipe's random crop and augmentation, drawn from torch's current seed: a picture to uint8 of shape (size, size, 3)."""
     steps: list[Any] = [transforms.RandomResizedCrop(pixels.size, scale=pixels.crop_scale, ratio=pixels.crop_ratio, interpolation=_mode(pixels))]
     if pixels.flip:
         steps.append(transforms.RandomHorizontalFlip())
+    if pixels.colour_jitter_share:
+        brightness, contrast, saturation, hue = pixels.colour_jitter
+        jitter = transforms.ColorJitter(brightness, contrast, saturation, hue)
+        steps += [_as_rgb, transforms.RandomApply([jitter], pixels.colour_jitter_share)]
+    if pixels.grey_share:
+        steps += [_as_rgb, transforms.RandomGrayscale(pixels.grey_share)]
     return _as_array(transforms.Compose(steps))
+
+
+def _as_rgb(picture: Image.Image) -> Image.Image:
+    return picture.convert("RGB")  # other modes have no hue to change
 
 
 def evaluation_pixels(pixels: Pixels) -> Callable[[Image.Image], Uint8Array]:

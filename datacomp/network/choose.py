@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from datacomp import digest
+from datacomp.artifacts import filter_network
 from datacomp.artifacts import run as runs
 from datacomp.declared import pool as pools
 from datacomp.declared import scale as scales
@@ -35,6 +36,7 @@ class Network:
     weights: Path
     sha256: str
     config: Path | None = None  # what says how it is built, where its name does not: a run's record, open_clip's config
+    external_resources: tuple[str, ...] = ()  # what it was trained on and from, where a record beside it says so
 
     @property
     def folder(self) -> str:
@@ -123,7 +125,8 @@ def _other(prefix: str, kind: Literal["open_clip", "config", "timm"], name: str,
         )
     if not weights.is_file():
         raise StageError(f"there are no weights at {weights}", repair="check the path; nothing is downloaded")
-    return Network(prefix, kind, name, weights, digest.of_file(weights), config)
+    sha256 = digest.of_file(weights)
+    return Network(prefix, kind, name, weights, sha256, config, filter_network.resources_beside(weights, sha256))
 
 
 def _weights_in(folder: Path) -> Path:

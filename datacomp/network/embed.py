@@ -46,7 +46,7 @@ class Encoder:
                 self.network.encode_image(build.normalise(torch.from_numpy(batch).to(self.device), self.pixels), normalize=True)
                 for batch in _batches(crops, self.batch_samples)
             ]
-        return torch.cat(parts).cpu().numpy()
+        return torch.cat(parts).float().cpu().numpy()
 
     @torch.inference_mode()
     def texts(self, captions: list[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -57,11 +57,12 @@ class Encoder:
         """
         tokens = self._tokens(captions)
         if not _looks_back_only(self.network):
-            return torch.cat([self.network.encode_text(batch.to(self.device), normalize=True) for batch in _batches(tokens, self.batch_samples)]).cpu().numpy()
+            whole = [self.network.encode_text(batch.to(self.device), normalize=True) for batch in _batches(tokens, self.batch_samples)]
+            return torch.cat(whole).float().cpu().numpy()
         lengths = tokens.argmax(dim=1) + 1  # no token is higher than that of the end
         order = lengths.argsort(stable=True)
         parts = [_texts_up_to_here(self.network, tokens[batch, : lengths[batch[-1]]].to(self.device)) for batch in _batches(order, self.batch_samples)]
-        return torch.cat(parts).cpu()[order.argsort()].numpy()
+        return torch.cat(parts).float().cpu()[order.argsort()].numpy()
 
 
 class Embedder(Encoder):

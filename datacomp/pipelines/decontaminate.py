@@ -27,7 +27,7 @@ def decontaminate(pool: Pool, listed: Subset | None, suite: Suite, data: Path, o
     `data` holds the suite's test sets. Started again after it was killed, it goes on with the tars that were not compared.
     """
     parts = out.with_name(f"{out.name}.parts")
-    found = find(pool, _tests(suite, data), parts / suite.digest(), threshold=threshold, workers=workers)
+    found = find(pool, pictures(suite, data), parts / suite.digest(), threshold=threshold, workers=workers)
     origin: dict[str, object] = {
         "pool_uids_sha256": listed.record.pool_uids_sha256 if listed else "",
         "filter": f"{listed.record.filter if listed else 'no_filter'}, decontaminated"[:200],
@@ -38,14 +38,15 @@ def decontaminate(pool: Pool, listed: Subset | None, suite: Suite, data: Path, o
     }
     written = without(pool, listed, found, origin, out)
     wanted = {pair.test for pair in report.shown_pairs(found)}
-    shown = {place: (test.name, test.picture) for place, test in enumerate(_tests(suite, data)) if place in wanted}
+    shown = {place: (test.name, test.picture) for place, test in enumerate(pictures(suite, data)) if place in wanted}
     page = out.with_suffix(".html")
     report.write(found, shown, page)
     shutil.rmtree(parts)
     return Decontaminated(written, found, page)
 
 
-def _tests(suite: Suite, data: Path) -> Iterator[TestPicture]:
+def pictures(suite: Suite, data: Path) -> Iterator[TestPicture]:
+    """Every test picture of a suite."""
     for task in suite.tasks:
         for place, sample in enumerate(sets.samples(sets.read(data, task))):
             yield TestPicture(f"{task.name} {place}", sample.picture)

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -21,15 +21,14 @@ from datacomp.artifacts.scores import TarScores
 from datacomp.artifacts.tar_index import TarIndex
 from datacomp.errors import PoolError, StageError, TarError
 from datacomp.launch import local
-from datacomp.network import choose, embed
+from datacomp.network import embed
 from datacomp.network.build import Uint8Array
 from datacomp.network.choose import Network
-from datacomp.network.embed import Encoder
+from datacomp.score import catalog
+from datacomp.score.base import COSINE, Method, Scorer, Vectors
 from datacomp.uids import UidArray
 
 _AHEAD_BATCHES = 2  # that threads decode while one is computed
-
-Vectors: TypeAlias = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 
 class Reason(StrEnum):
@@ -50,11 +49,26 @@ class Task:
 
     tar: Path
     out: Path
-    network: Network  # embeddings are kept if it has a prefix
+    network: Network | None  # embeddings are kept if it has a prefix
     device: str
     batch_samples: int
     tombstones: UidArray
     threads: int  # that decode; with one, so does the one that computes; 0 for as many as there are cores where it is done
+    method: Method = COSINE
+
+    @property
+    def prefix(self) -> str:
+        """Of the embeddings that are kept, empty where none are."""
+        return self.network.prefix if self.network else ""
+
+    @property
+    def sees_captions(self) -> bool:
+        """Whether captions matter; else embeddings of pictures are all there is."""
+        return self.network is None or self.network.sees_captions
+
+    def scorer(self) -> Scorer:
+        """What scores, made once in each process."""
+        return catalog.load(self.method, self.network, self.device, self.batch_samples)
 
     def is_done(self) -> bool:
         """Whether its files are there."""
@@ -62,15 +76,15 @@ class Task:
 
 
 class Pair(NamedTuple):
-    """A sample as the network takes it."""
+    """A sample as the scorer takes it."""
 
     uid: str
-    crop: Uint8Array  # (size, size, 3)
+    picture: Uint8Array
     caption: str
 
 
 class Embedded(NamedTuple):
-    """Unit vectors of pictures and captions, each (N, D), and their cosines (N,)."""
+    """Unit vectors of pictures and captions, each (N, D), none of them where they are not kept, and scores (N,)."""
 
     images: Vectors
     texts: Vectors
@@ -85,24 +99,24 @@ def score(task: Task) -> TarScores:
     if task.is_done():
         return TarScores.read(scores.stats(task.out, task.tar.stem))
     local.set_threads(1)  # so that the scores' last bits do not depend on the number of processes
-    network = choose.load(task.network, task.device, task.batch_samples)
+    scorer = task.scorer()
     index = tar_index.read(task.tar)
     _check_once(index)
     dropped: Counter[str] = Counter()
     names: list[str] = []
     parts: list[Embedded] = []
     waiting: list[Pair] = []
-    for found in _prepared(task, index, network):
+    for found in _prepared(task, index, scorer):
         if isinstance(found, Reason):
             dropped[str(found)] += 1
             continue
         names.append(found.uid)
         waiting.append(found)
         if len(waiting) == task.batch_samples:
-            parts.append(_embed(network, waiting, task.network))
+            parts.append(_judge(task, scorer, waiting))
             waiting = []
     if waiting or not parts:
-        parts.append(_embed(network, waiting, task.network))
+        parts.append(_judge(task, scorer, waiting))
     return _write(task, names, Embedded(*map(np.concatenate, zip(*parts, strict=True))), dropped, cut_off=bool(index.cut_off))
 
 
@@ -113,12 +127,12 @@ def _check_once(index: TarIndex) -> None:
         raise PoolError(f"uid {uids.text(twice[:1])[0]} stands twice in {index.path}", repair="make or download the pool again")
 
 
-def _prepared(task: Task, index: TarIndex, network: Encoder) -> Iterator[Pair | Reason]:
+def _prepared(task: Task, index: TarIndex, scorer: Scorer) -> Iterator[Pair | Reason]:
     """Each sample of a tar in its order, decoded by threads some batches ahead, or why it is dropped."""
     samples = _read(task, index)
 
     def prepare(found: tuple[str, bytes, bytes] | Reason) -> Pair | Reason:
-        return found if isinstance(found, Reason) else _prepare(network, *found)
+        return found if isinstance(found, Reason) else _prepare(scorer, *found)
 
     count = task.threads or local.cores()
     if count == 1:
@@ -152,45 +166,51 @@ def _read(task: Task, index: TarIndex) -> Iterator[tuple[str, bytes, bytes] | Re
                 yield Reason.CUT_OFF
             elif image is None:
                 yield Reason.NO_PICTURE
-            elif caption is None and task.network.sees_captions:
+            elif caption is None and task.sees_captions:
                 yield Reason.NO_CAPTION
             else:
                 yield names[row], reader.read(image), b"" if caption is None else reader.read(caption)
 
 
-def _prepare(network: Encoder, uid: str, picture: bytes, caption: bytes) -> Pair | Reason:
+def _prepare(scorer: Scorer, uid: str, picture: bytes, caption: bytes) -> Pair | Reason:
     try:
         decoded = embed.decode(picture)
         if embed.is_extreme(decoded):
             return Reason.EXTREME_SHAPE
-        return Pair(uid, network.crop_decoded(decoded), caption.decode("utf-8", "replace"))  # as in training
+        return Pair(uid, scorer.prepare(decoded), caption.decode("utf-8", "replace"))  # as in training
     except (TarError, OSError, ValueError):  # some modes of pixels cannot be resized
         return Reason.BROKEN_PICTURE
 
 
-def _embed(network: Encoder, pairs: list[Pair], asked: Network) -> Embedded:
-    """Embed a batch, padded to its full size; vectors that are not kept are left empty. Of pictures alone there is no cosine but that to themselves."""
-    size, batch = network.pixels.size, network.batch_samples
-    crops = np.zeros((batch, size, size, 3), np.uint8)
+def _judge(task: Task, scorer: Scorer, pairs: list[Pair]) -> Embedded:
+    """Score a batch, padded to its full size; vectors that are not kept are left empty."""
+    batch = task.batch_samples
+    pictures = np.zeros((batch, *scorer.shape), np.uint8)
     for place, pair in enumerate(pairs):
-        crops[place] = pair.crop
-    images = network.images(crops)[: len(pairs)]
-    texts = images if not asked.sees_captions else network.texts([pair.caption for pair in pairs] + [""] * (batch - len(pairs)))[: len(pairs)]
-    cosines = (images * texts).sum(axis=1)
-    if not np.isfinite(cosines).all():
-        first = pairs[int(np.argmin(np.isfinite(cosines)))].uid
+        pictures[place] = pair.picture
+    found = scorer.judge(pictures, [pair.caption for pair in pairs] + [""] * (batch - len(pairs)))
+    scores = np.asarray(found.scores)
+    if scores.shape != (batch,):
+        raise StageError(f"scorer {task.method.name} gave scores of shape {scores.shape} for {batch:,} pairs", allowed="one score a pair")
+    scores = scores[: len(pairs)].astype(np.float32)
+    if not np.isfinite(scores).all():
+        first = pairs[int(np.argmin(np.isfinite(scores)))].uid
         raise StageError(f"the network gives uid {first} no number for a score", repair="check its weights; perhaps its training diverged")
-    stored = slice(None) if asked.prefix else slice(0)
-    return Embedded(images[stored].astype(np.float16), texts[stored].astype(np.float16), cosines)
+    if not task.prefix:
+        return Embedded(np.empty((0, 0)), np.empty((0, 0)), scores)
+    texts = found.texts if task.sees_captions else np.empty((batch, 0))
+    if found.images is None or texts is None:
+        raise StageError(f"scorer {task.method.name} has no embeddings to keep", repair="leave out --embeddings")
+    return Embedded(found.images[: len(pairs)].astype(np.float16), texts[: len(pairs)].astype(np.float16), scores)
 
 
 def _write(task: Task, names: list[str], found: Embedded, dropped: Counter[str], *, cut_off: bool) -> TarScores:
-    stem, prefix = task.tar.stem, task.network.prefix
+    stem, prefix = task.tar.stem, task.prefix
     table, embeddings = scores.table(task.out, stem), scores.embeddings(task.out, stem)
     if prefix:
-        captions = {f"{prefix}_txt": found.texts} if task.network.sees_captions else {}
+        captions = {f"{prefix}_txt": found.texts} if task.sees_captions else {}
         tables.write_npz(embeddings, {f"{prefix}_img": found.images, **captions})
-    score = {scores.COLUMN: pl.Series(found.scores, dtype=pl.Float32)} if task.network.sees_captions else {}
+    score = {scores.COLUMN: pl.Series(found.scores, dtype=pl.Float32)} if task.sees_captions else {}
     tables.write_parquet(table, pl.DataFrame({"uid": pl.Series(names, dtype=pl.String), **score}))
     done = TarScores(
         samples=len(names) + dropped.total(),

@@ -18,6 +18,7 @@ from datacomp.declared.scale import Scale
 from datacomp.errors import StageError
 from datacomp.launch import local, ranks, stopping
 from datacomp.launch.ranks import World
+from datacomp.network import load
 from datacomp.train import budget, checkpoint, cost, data, loop
 from datacomp.train.budget import Course
 from datacomp.train.checkpoint import Position
@@ -57,15 +58,16 @@ def train(
     hardware: Hardware | None = None,
     keeping: Keeping | None = None,
     rehearsal: Rehearsal | None = None,
+    initial: Path | None = None,
 ) -> Run:
     """Train a scale's model on shards into `out`; a run that was killed goes on where it was, a finished one is returned.
 
-    `weights` are the sources' shares of the samples drawn (1 each by default). `changes` to the recipe (declared.scale.changed) make it a run of
-    the open division. Raises StageError where `out` holds another run.
+    `weights` are the sources' shares of the samples drawn (1 each by default). `changes` to the recipe (declared.scale.changed), and weights to begin
+    with (`initial`, safetensors of the recipe's model), make it a run of the open division. Raises StageError where `out` holds another run.
     """
     hardware, keeping, rehearsal = hardware or Hardware(), keeping or Keeping(), rehearsal or Rehearsal(0)
     if hardware.devices > 1 and not ranks.are_started():
-        arguments = {"scale": scale, "shards": shards, "out": out, "seed": seed, "changes": changes, "weights": weights}
+        arguments = {"scale": scale, "shards": shards, "out": out, "seed": seed, "changes": changes, "weights": weights, "initial": initial}
         ranks.run(train, arguments | {"hardware": hardware, "keeping": keeping, "rehearsal": rehearsal}, hardware.devices)
         return runs.read(out)
     weights = weights or (1.0,) * len(shards)
@@ -76,12 +78,13 @@ def train(
         {
             "scale": scale.name,
             "recipe_sha256": recipe.digest(),
-            "division": REHEARSAL if rehearsal.steps else "open" if changes else "closed",
+            "division": REHEARSAL if rehearsal.steps else "open" if changes or initial else "closed",
             "seed": seed,
             "sources": tuple(_source(shard_set, weight) for shard_set, weight in zip(shards, weights, strict=True)),
         }
         | ({"changes": dict(changes)} if changes else {})
-        | ({"rehearsed_steps": rehearsal.steps} if rehearsal.steps else {}),
+        | ({"rehearsed_steps": rehearsal.steps} if rehearsal.steps else {})
+        | ({"initial_sha256": _digest_of(initial)} if initial else {}),
         "what a run is a function of",
     )
     with ranks.joined(local.device(hardware.device)) as world:
@@ -100,7 +103,7 @@ def train(
 
             if not world.of_first((work / runs.RECORD).is_file()):
                 stream = data.Stream(tuple(map(data.drawable, shards, weights)), recipe.sampling, seed)
-                end = _Training(recipe, course, stream, work, seed, hardware, keeping, world).run(saved)
+                end = _Training(recipe, course, stream, work, seed, hardware, keeping, world, initial).run(saved)
                 if world.is_first:
                     _record(recipe, course, inputs, work, hardware, world, end).write(work / runs.RECORD)
             if world.is_first:
@@ -109,6 +112,12 @@ def train(
                     store.end()
             world.wait()
     return _finished(out)
+
+
+def _digest_of(weights: Path) -> str:
+    if not weights.is_file():
+        raise StageError(f"there are no weights at {weights}", repair="check the path")
+    return digest.of_file(weights)
 
 
 def _finished(out: Path) -> Run:
@@ -156,12 +165,25 @@ def _check_sources(scale: Scale, shards: tuple[ShardSet, ...], weights: tuple[fl
 class _Training:
     """A run from its last resume point to its end."""
 
-    def __init__(self, scale: Scale, course: Course, stream: data.Stream, out: Path, seed: int, hardware: Hardware, keeping: Keeping, world: World) -> None:
+    def __init__(
+        self,
+        scale: Scale,
+        course: Course,
+        stream: data.Stream,
+        out: Path,
+        seed: int,
+        hardware: Hardware,
+        keeping: Keeping,
+        world: World,
+        initial: Path | None = None,
+    ) -> None:
         local.set_threads(hardware.threads or 1)
         self._scale, self._course, self._out, self._hardware, self._keeping, self._world = scale, course, out, hardware, keeping, world
         self._trainer = loop.Trainer(
             scale, seed, world.device, world=world, accumulate=hardware.accumulate, spare_memory=bool(hardware.spare_memory), compiled=hardware.compiled
         )
+        if initial is not None:
+            load.load_weights(self._trainer.network, initial)
         cost.check_disk(out, scale, self._trainer.network)
         self._batches = data.Batches(stream, scale, seed, rank=world.rank, rank_batch_samples=budget.rank_batch_samples(scale.budget, world.size))
 
