@@ -50,7 +50,7 @@ def read(path: Path) -> Measured:
         if not name:
             raise StageError(f"{where} names no pool", allowed=_ALLOWED)
         size, use = _number(line, "samples", where), _choice(line, "use", where)
-        if JOINED not in name and samples.setdefault(name, size) != size:
+        if use == "fit" and samples.setdefault(name, size) != size:
             raise StageError(f"{where} says that pool {name} has {size:,.0f} samples, a line before it {samples[name]:,.0f}")
         missed = _number(line, "error", where, most=1.0) if "error" in columns else 1 - _number(line, "accuracy", where, most=1.0)
         deviation = _number(line, "deviation", where) if "deviation" in columns else 1.0
