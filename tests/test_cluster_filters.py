@@ -301,6 +301,7 @@ def test_rows_in_no_cluster_are_not_kept_and_that_is_said(tmp_path, capsys):
         ("semdedup", {"clusters": "c", "epsilon": 0.0}, "above 0 and below 2"),
         ("semdedup", {"clusters": "c", "epsilon": 0.1, "chains": "loose"}, "Allowed: published, kept"),
         ("cluster_sample", {"clusters": "c"}, "add --count"),
+        ("cluster_sample", {"clusters": "c", "count": 5, "alpha": -1.0}, "0 to 5"),
     ],
 )
 def test_impossible_options_are_refused(name, options, message):

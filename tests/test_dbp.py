@@ -134,6 +134,12 @@ def test_dbp_is_a_command(doubled, tmp_path, monkeypatch, capsys):
     assert record.samples == made.read(tmp_path / "list" / "clusters").record.clustered_samples // 2
 
 
+def test_a_list_needs_a_name_that_its_folder_can_share(doubled, tmp_path):
+    with pytest.raises(FilterError, match=r"ends in \.npy"):
+        dbp.run(doubled, RECIPE, tmp_path / "list")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_one_source_is_needed(tmp_path, monkeypatch, capsys):
     assert command(monkeypatch, "cluster", "make", "--k", "5", "--out", tmp_path / "clusters") == 1
     assert "one source of embeddings is needed" in capsys.readouterr().err

@@ -10,6 +10,8 @@ from datacomp.uids import UidArray
 Scores: TypeAlias = np.ndarray[Any, np.dtype[Any]]  # (N,), numbers or booleans
 Multiplicity: TypeAlias = np.ndarray[Any, np.dtype[Any]]  # (N,), whole numbers or booleans: how often a row is kept
 
+NETWORKS = {"b32": "clip_b32_similarity_score", "l14": "clip_l14_similarity_score"}  # CommonPool's columns by the published code's names
+
 
 class Column(NamedTuple):
     """The scores of one block, in the pool's order."""

@@ -20,6 +20,7 @@ from datacomp.errors import FilterError
 from datacomp.launch import local
 
 MOST_TIMES = 100
+MOST_ALPHA = 5  # powers beyond it leave what a number can hold
 
 
 class ClusterSample(OverClusters):
@@ -36,7 +37,7 @@ class ClusterSample(OverClusters):
         cluster = np.asarray(members["cluster"])
         sizes = np.bincount(cluster, minlength=self.given.record.clusters)
         met = sizes if self.targets is None else self._met(self.targets)
-        chances = np.where(met > 0, np.maximum(met, 1) ** self.alpha, 0)
+        chances = np.where(met > 0, np.maximum(met, 1.0) ** self.alpha, 0)
         weights = (chances / sizes)[cluster]
         if self.count > self.most * np.count_nonzero(weights):
             raise FilterError(
@@ -74,4 +75,6 @@ def make(*, clusters: str = "", targets: str = "", count: int | None = None, alp
     """Draw samples with replacement from clusters that are drawn first."""
     if count is None or count < 1 or most_times < 1:
         raise FilterError(f"cluster_sample draws --count samples, each up to {most_times} times; {count} came", repair="add --count, as in: --count 30000")
+    if not 0 <= alpha <= MOST_ALPHA:
+        raise FilterError(f"--alpha {alpha:g} came", allowed=f"0 to {MOST_ALPHA}")
     return ClusterSample(clusters, targets, count, alpha, most_times, seed)

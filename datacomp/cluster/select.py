@@ -9,12 +9,11 @@ import numpy as np
 from datacomp import draws, progress
 from datacomp.artifacts import clusters as made
 from datacomp.artifacts.clusters import Clusters, Floats, Integers, Members
-from datacomp.artifacts.column import Column, Multiplicity, Provenance, Scores
+from datacomp.artifacts.column import NETWORKS, Column, Multiplicity, Provenance, Scores
 from datacomp.artifacts.pool import Block
 from datacomp.errors import FilterError
 
 KEEP = ("hard", "easy", "random", "score")
-SCORES = {"b32": "clip_b32_similarity_score", "l14": "clip_l14_similarity_score"}  # CommonPool's columns by the published code's names
 
 
 class OverClusters:
@@ -31,7 +30,7 @@ class OverClusters:
             raise FilterError(f"--keep {keep} came {'with' if score else 'without'} a --score", allowed="--keep score --score COLUMN, or neither")
         self.name, self.keep, self.seed = name, keep, seed
         self.given: Clusters = made.read(Path(clusters))
-        self.columns: tuple[str, ...] = (SCORES.get(score, score),) if score else ()
+        self.columns: tuple[str, ...] = (NETWORKS.get(score, score),) if score else ()
 
     def score(self, block: Block) -> Scores:
         """The score to choose by within a cluster, if it is one of the metadata."""
@@ -59,7 +58,8 @@ class OverClusters:
             )
         if rows > len(members):
             progress.say(f"{rows - len(members):,} rows of the pool are in no cluster and are not kept")
-        times = np.append(self.times(members, columns, scores), 0)  # the last is that of rows that are no members
+        times = self.times(members, columns, scores)
+        times = np.append(times, times.dtype.type(0))  # the last is that of rows that are no members
         return (times[self.places(column)] for column in columns)
 
     def places(self, column: Column) -> Integers:

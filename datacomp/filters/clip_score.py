@@ -7,13 +7,12 @@ import numpy as np
 
 from datacomp import progress
 from datacomp.artifacts import scores as passes
+from datacomp.artifacts.column import NETWORKS
 from datacomp.artifacts.pool import Block
 from datacomp.artifacts.scores import ScoreTable
 from datacomp.errors import FilterError
 from datacomp.filters import top
 from datacomp.filters.base import Column, Multiplicity, Provenance, Scores
-
-NETWORKS = {"b32": "clip_b32_similarity_score", "l14": "clip_l14_similarity_score"}  # CommonPool's columns by the published code's names
 
 
 class Best:

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
+from datacomp.artifacts.column import NETWORKS
 from datacomp.artifacts.subset import SubsetRecord
 from datacomp.declared import baseline as baselines
 from datacomp.declared.baseline import Baseline
 from datacomp.filters import catalog
-from datacomp.filters.clip_score import NETWORKS
 
 
 def baseline_of(record: SubsetRecord) -> Baseline | None:

@@ -17,6 +17,7 @@ from datacomp.filters.text_based import TextBased
 
 MOST_TIMES = 100
 AVERAGES = ("mean", "max")
+MOST_ALPHA = 5  # powers beyond it leave what a number can hold
 
 
 class TextSample:
@@ -87,6 +88,6 @@ def make(
     """Draw samples with replacement, those with rare concepts more often."""
     if count is None or count < 1 or most_times < 1:
         raise FilterError(f"text_sample draws --count samples, each up to {most_times} times; {count} came", repair="add --count, as in: --count 30000")
-    if average not in AVERAGES:
-        raise FilterError(f"--average {average} came", allowed=", ".join(AVERAGES))
+    if average not in AVERAGES or not 0 <= alpha <= MOST_ALPHA:
+        raise FilterError(f"--average {average} and --alpha {alpha:g} came", allowed=f"{', '.join(AVERAGES)}; 0 to {MOST_ALPHA}")
     return TextSample(count, alpha, average, most_times, seed, language_model)

@@ -10,12 +10,13 @@ from datacomp import digest, files, progress, uids
 from datacomp.artifacts import clusters as made
 from datacomp.artifacts import pool as pools
 from datacomp.artifacts import subset as subsets
+from datacomp.artifacts.column import NETWORKS
 from datacomp.artifacts.pool import Pool
 from datacomp.artifacts.subset import Subset
 from datacomp.cluster import density, embeddings, report
 from datacomp.cluster import run as clustering
 from datacomp.cluster.dedup import CHAINS
-from datacomp.cluster.select import KEEP, SCORES
+from datacomp.cluster.select import KEEP
 from datacomp.errors import FilterError, StageError
 from datacomp.filters import apply as applying
 from datacomp.filters import catalog, top
@@ -66,6 +67,8 @@ def run(pool: Pool, recipe: Recipe, out: Path, *, workers: Workers = None) -> Su
             f"dbp got epsilon {recipe.epsilon:g}, prefilter-fraction {recipe.prefilter_fraction:g}, count {recipe.count} and fraction {recipe.fraction}",
             allowed="epsilon above 0 and below 2, a prefilter-fraction above 0 and up to 1 (1 for no prefilter), a count or a fraction",
         )
+    if out.suffix != ".npy":
+        raise FilterError(f"the list cannot be written to {out}", allowed="a file that ends in .npy: its steps go into a folder of the name before that")
     folder = out.with_suffix("")
     density.settings(recipe.preset, recipe.temperature, recipe.neighbours, recipe.balance)
     if recipe.keep not in KEEP or recipe.chains not in CHAINS:
@@ -115,7 +118,7 @@ def _prefiltered(pool: Pool, listed: Subset, recipe: Recipe, path: Path) -> Subs
     if path.is_file():
         return subsets.read(path)
     progress.say(f"CLIP score: the best {recipe.prefilter_fraction:g} of {len(listed.uids):,} samples without duplicates")
-    columns = list(_columns(pool, listed, SCORES.get(recipe.score, recipe.score)))
+    columns = list(_columns(pool, listed, NETWORKS.get(recipe.score, recipe.score)))
     return subsets.write(path, _kept(columns, recipe.prefilter_fraction), {"filter": "dbp's prefilter"})
 
 
