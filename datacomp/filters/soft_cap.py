@@ -4,7 +4,7 @@ Scores are logits. Samples are drawn in rounds, within a round each at most once
 a round the scores of what was drawn fall by a penalty. Published: as many samples as the pool has, rounds of 100,000, a penalty of 0.15. Inputs: a score table.
 
 A round is the largest sums of a logit and a Gumbel variate, which is the same as drawing one after the other without replacement. The variates are a hash of
-seed, round and uid, so that the order of the pool's files does not matter. Memory holds 40 bytes a row of the pool, besides what a round sorts.
+seed, round and uid, so that the order of the pool's files does not matter. Memory grows with the pool, by some 100 bytes a row.
 """
 
 from collections.abc import Iterator, Sequence
