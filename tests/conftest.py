@@ -1,5 +1,6 @@
 """What several tests need: a factory of entries that hold, a small pool, a tiny scale, shards."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -15,7 +16,9 @@ from hypothesis import settings
 from datacomp import digest, files
 from datacomp.artifacts import results as results_files
 from datacomp.artifacts import run as runs
+from datacomp.artifacts import run_folder
 from datacomp.artifacts.entry import FORMAT, Entry, SeedRun
+from datacomp.artifacts.list_report import ListReport
 from datacomp.artifacts.pool import Pool
 from datacomp.artifacts.results import Results, TaskResult
 from datacomp.artifacts.run import Checkpoint, Code, Inputs, Run, RunRecord, Source
@@ -83,6 +86,28 @@ def _entry(
     return entry if "marks" in overrides else entry.model_copy(update={"marks": enter.marks(entry, recipe, suite)})
 
 
+@pytest.fixture(scope="session")
+def make_report():
+    """Make the report of a list of scale nano's pool with so many different samples, each listed once; keywords override its fields."""
+
+    def make(record, **overrides: Any) -> ListReport:
+        kept, dropped = record["distinct_samples"], pools.load("nano").samples - record["distinct_samples"]
+        counted = {"kept": (kept // 2, kept - kept // 2), "dropped": (dropped - 5, 0), "kept_missing": 0, "dropped_missing": 5}
+        score = {"name": "clip_l14_similarity_score", "edges": (0.1, 0.2, 0.3), "open": False, "kept_median": 0.2, "dropped_median": 0.1}
+        words = {"name": "caption words", "edges": (0.0, 1.0, 2.0), "open": True, "kept_median": 1.0, "dropped_median": 0.0}
+        said = {
+            "uids_sha256": record["uids_sha256"],
+            "kept": kept,
+            "dropped": dropped,
+            "times": (kept,),
+            "histograms": (score | counted, words | counted),
+            "languages": ({"language": "en", "kept": kept, "dropped": 0},),
+        }
+        return ListReport.of(said | overrides, "a test")
+
+    return make
+
+
 def _source(pool: pools.PoolSpec, subset: dict[str, Any], source: dict[str, Any]) -> Source:
     pool_sha256 = pool.uids_sha256 or "a" * 64
     listed = {
@@ -147,10 +172,11 @@ def _result(task: Task, level: float, more: int) -> TaskResult:
 def make_run(tmp_path) -> Callable[..., Run]:
     """Write the folder of a finished run of scale nano that nobody trained, evaluated on a suite (nano's; None for not at all).
 
-    `level`, `subset` and `source` are those of `make_entry`; `inputs` and every other keyword override fields of the run's record.
+    `level`, `subset` and `source` are those of `make_entry`; `losses` are logged, by their steps; `inputs` and every other keyword override fields
+    of the run's record.
     """
 
-    def make(name="run", seed=0, level=0.5, *, scale="nano", suite="nano", subset=None, source=None, inputs=None, **overrides: Any) -> Run:
+    def make(name="run", seed=0, level=0.5, *, scale="nano", suite="nano", subset=None, source=None, inputs=None, losses=None, **overrides: Any) -> Run:
         path, recipe = tmp_path / name, scales.load(scale)
         measured = suites.load(suite) if isinstance(suite, str) else suite
         said = {
@@ -177,6 +203,8 @@ def make_run(tmp_path) -> Callable[..., Run]:
         made.inputs.write(path / "inputs.json")
         if measured:
             _results(measured, level, seed, made.checkpoints[-1].sha256).write(results_files.path_in(path, measured.spec.name))
+        if losses:
+            files.write_text(path / run_folder.LOG, "".join(json.dumps({"step": at, "loss": loss, "time": 1e9 + at}) + "\n" for at, loss in losses.items()))
         made.write(path / runs.RECORD)
         return Run(path, made, digest.of_file(path / runs.RECORD))
 

@@ -218,7 +218,7 @@ def test_an_entry_alone_is_validated_as_the_board_does_it(make_entry, tmp_path):
     make_entry().write(tmp_path / "entry.json")
     printed = ended("submit", "validate", tmp_path / "entry.json")
     assert {line.split()[0] for line in printed.splitlines()} == {"pass"}
-    assert len(printed.splitlines()) == len(verify.for_board(tmp_path / "entry.json")[1])
+    assert len(printed.splitlines()) == len(verify.for_newcomer(tmp_path / "entry.json")[1])
     make_entry(scale="smoke").write(tmp_path / "entry.json")
     assert "FAIL  the scale has a board: scale smoke is for tests only" in called("submit", "validate", tmp_path / "entry.json").output
 
@@ -454,7 +454,7 @@ def tiny(monkeypatch, tiny_scale, small_pool, small_suite):
     spec = declared_pools.load(scale.pool).model_copy(update={"uids_sha256": small_pool.record.uids_sha256})
     monkeypatch.setattr(scales, "load", lambda name: scale)
     monkeypatch.setattr(declared_pools, "load", lambda name: spec)
-    monkeypatch.setattr(suites, "load", lambda name: small_suite[0])
+    monkeypatch.setattr(suites, "load", lambda name, version=None: small_suite[0])
     return small_suite[1]
 
 

@@ -19,9 +19,10 @@ _ALGEBRA = re.compile(r"(union|sum|intersect|minus)\(.*\)")
 _OPERAND = re.compile(r"list_\d+")
 
 
-def of_chain(entry: Entry, pool: str) -> str:
-    """From nothing to an entry's scores, by `datacomp run` where there is one list."""
-    lines = [of_pool(pool)]
+def of_chain(entry: Entry, pool: str, *, earlier: bool = False) -> str:
+    """From nothing to an entry's scores, by `datacomp run` where there is one list; of an earlier suite version by the program that had it."""
+    lines = [f"# with datacomp {entry.runs[0].code.version}"] if earlier else []
+    lines.append(of_pool(pool))
     sources = entry.runs[0].sources
     if len(sources) == 1:
         lines.append(of_list(sources[0].subset))

@@ -54,10 +54,9 @@ def _check_target(entries: Path, out: Path) -> None:
 def texts(board: Board, others: tuple[published.Table, ...]) -> dict[str, str]:
     """Every file of the site, by its path."""
     sections = [view.section(table) for table in board.tables]
+    scales = view.across_scales([found for found in sections if not found.table.earlier])
     written = {f"static/{name}": (_HERE / "static" / name).read_text(encoding="utf-8") for name in _STATIC}
-    written["index.html"] = _render(
-        "index.html", root="", sections=sections, scales=view.across_scales(sections), left_out=board.left_out, field=published.best(others)
-    )
+    written["index.html"] = _render("index.html", root="", sections=sections, scales=scales, left_out=board.left_out, field=published.best(others))
     written["published.html"] = _render("published.html", root="", tables=others, columns=published.COLUMNS)
     for section in sections:
         for place, listed in enumerate(section.table.listed):

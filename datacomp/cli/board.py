@@ -92,6 +92,15 @@ def schema() -> None:
     typer.echo(digest.canonical(Entry.model_json_schema()), nl=False)
 
 
+@group.command("suite", epilog="Example: datacomp board suite nano > nano-v1.json")
+def whole_suite(name: Annotated[str, typer.Argument(help="A suite of eval_suite/suites/.")]) -> None:
+    """Print today's version of a suite with its tasks, as eval_suite/earlier/ keeps it when another version comes."""
+    from datacomp import digest
+    from datacomp.declared import suite as suites
+
+    typer.echo(digest.canonical(suites.load(name).plain()), nl=False)
+
+
 @group.command(epilog="Example: datacomp board code")
 def code() -> None:
     """Print this version and the digest of its code, as tracks/releases.toml holds them for released ones."""

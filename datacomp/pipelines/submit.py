@@ -155,12 +155,12 @@ def validate(path: Path) -> list[Check]:
     Raises RecordError or StageError for what is neither.
     """
     if not path.is_dir():
-        return verify.for_board(path)[1]
+        return verify.for_newcomer(path)[1]
     bundle = bundles.read(path)
     found = [Check(f"file {name}", bundles.problem(path, name, file)) for name, file in bundle.files.items()]
     if any(one.problem for one in found):
         return found
-    entry, checks = verify.for_board(path / bundles.ENTRY)
+    entry, checks = verify.for_newcomer(path / bundles.ENTRY)
     found += checks
     for seed in entry.runs:
         folder = run_folder.of_seed(path, seed.seed)

@@ -12,8 +12,9 @@ from pathlib import Path
 import jinja2
 
 from datacomp import files
+from datacomp.artifacts import list_report
 from datacomp.errors import StageError
-from datacomp.subset import charts, counting, view, wording
+from datacomp.subset import charts, view, wording
 from datacomp.subset.inspect import Inspected
 
 _HERE = Path(__file__).parent
@@ -83,5 +84,5 @@ def _template() -> jinja2.Template:
     )
     environment.filters |= {"percent": wording.percent, "count": lambda number: f"{number:,}", "clean": lambda words: wording.clean(str(words))}
     environment.filters |= {"some": lambda items: sorted(items.items())[:_SHOWN_ITEMS]}
-    environment.globals |= {"plot": charts.PLOT, "strip": charts.STRIP, "most_times": counting.MAX_TIMES}
+    environment.globals |= {"plot": charts.PLOT, "strip": charts.STRIP, "most_times": list_report.MAX_TIMES}
     return environment.get_template("inspect.html")
