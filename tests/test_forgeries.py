@@ -314,7 +314,10 @@ TEXTS = {
     "NaN": (lambda text: text.replace('"samples_seen": 102400', '"samples_seen": NaN'), "is no entry record: runs.0.samples_seen"),
     "NaN for a score": (lambda text: re.sub(r'"acc1": [0-9.]+', '"acc1": NaN', text), "is no entry record: runs.0.tasks.0"),
     "NaN for a loss": (lambda text: re.sub(r'"losses": \[\s+[0-9.]+', '"losses": [NaN', text), "is no entry record: runs.0.loss_curve.losses.0"),
-    "infinity for an edge": (lambda text: re.sub(r'"edges": \[\s+[0-9.]+', '"edges": [-1e999', text), "is no entry record: list_reports.0.histograms.0.edges.0"),
+    "infinity for an edge": (
+        lambda text: re.sub(r'"edges": \[\s+[0-9.]+', '"edges": [-1e999', text),
+        "is no entry record: list_reports.0.histograms.0.edges.0",
+    ),
     "infinity": (lambda text: text.replace('"weight": 1.0', '"weight": 1e999'), "is no entry record: runs.0.sources.0.weight"),
     "a key twice": (lambda text: text.replace('"method":', '"method": "seen by some", "method":'), "the file is as datacomp enter writes it"),
     "deep nesting": (lambda text: text.replace('"links": [', '"links": [' + "[" * NESTED), "is no entry record.*recursion limit"),
