@@ -125,7 +125,7 @@ def test_an_entry_takes_what_inspect_wrote_and_its_page_draws_it(make_run, make_
     words = Markup(text).text
     assert "What the list keeps" in words
     assert "CLIP score L/14" in words
-    assert "median of the kept 0.2; median of the dropped 0.1; 5 rows without" in words
+    assert "median 0.2 kept, 0.1 dropped; 5 rows without" in words
     assert "30,720 of 102,400, 30.0 %" in words
     assert text.count('<figure class="bars"') == 2
 

@@ -94,7 +94,8 @@ def of_entry(entry: Entry, runs: Sequence[str], out: str) -> str:
     said += [("--run-by", entry.run_by)] if entry.run_by != entry.proposed_by else []
     said += [("--description", entry.description)] if entry.description else []
     said += [("--link", link) for link in entry.links]
-    about = "".join(f" {option} {shlex.quote(value)}" for option, value in said)
+    said += [("--left-out", f"{one.seed}: {one.reason}") for one in entry.seeds_left_out]
+    about = "".join(f" {option} {shlex.quote(value)}" for option, value in said) + " --inspected LIST.numbers.json" * len(entry.list_reports)
     sources = " --sources sources.toml" if entry.data_sources else ""
     return f"datacomp enter {' '.join(f'--run {run}' for run in runs)} --track {entry.track} --suite {entry.suite}{about}{sources} --out {out}"
 

@@ -66,8 +66,8 @@ def report(found: ListReport, list_name: str, key: str) -> Report:
     if found.languages:
         kept, dropped = sum(one.kept for one in found.languages), sum(one.dropped for one in found.languages)
         most = sorted(found.languages, key=lambda one: (-one.kept, one.language))[:_LANGUAGES]
-        said = "; ".join(f"{one.language}{_percent(one.kept, kept)}, dropped{_percent(one.dropped, dropped)}" for one in most)
-        facts.append(("Languages", f"of what is kept: {said}"))
+        said = "; ".join(f"{one.language}{_percent(one.kept, kept)} of the kept,{_percent(one.dropped, dropped)} of the dropped" for one in most)
+        facts.append(("Languages", said))
     return Report(list_name, tuple(facts), tuple(_chart(bars, f"{key}-{place}") for place, bars in enumerate(found.histograms)))
 
 
@@ -89,8 +89,8 @@ def _chart(bars: Bars, key: str) -> Chart:
             )
         )
     title = _title(bars.name)
-    medians = (("of the kept", bars.kept_median), ("of the dropped", bars.dropped_median))
-    note = "; ".join(f"median {side} {_number(median)}" for side, median in medians if median is not None)
+    medians = (("kept", bars.kept_median), ("dropped", bars.dropped_median))
+    note = "median " + ", ".join(f"{'none' if median is None else _number(median)} {side}" for side, median in medians)
     missing = bars.kept_missing + bars.dropped_missing
     note += f"; {missing:,} rows without" * bool(missing)
     return Chart(key, title, note, f"{title} in {count} bins from {_number(bars.edges[0])} on. {note}.", tuple(drawn), _labels(bars))
@@ -119,8 +119,8 @@ def _title(name: str) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{int(value):,}" if value == int(value) else f"{value:.3g}"
+    return f"{value:,.0f}" if value == int(value) or abs(value) >= 100 else f"{value:.3g}"
 
 
 def _percent(part: int, whole: int) -> str:
-    return f" {100 * part / whole:.1f} %" if whole else ""
+    return f" {100 * part / whole:.1f} %" if whole else " –"  # noqa: RUF001 - nothing

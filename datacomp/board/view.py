@@ -237,11 +237,15 @@ def _marks(entry: Entry, *, others: int) -> tuple[str, ...]:
     known = (
         enter.code_mark(entry),
         enter.seed_mark(entry),
-        f"{len(entry.seeds_left_out)} left out" * bool(entry.seeds_left_out),
+        _seeds_left_out(len(entry.seeds_left_out)),
         "" if choices.is_public(entry) else choices.NOT_PUBLIC,
         f"list entered {others + 1} times" * bool(others),
     )
     return (*entry.marks, *filter(None, known))
+
+
+def _seeds_left_out(count: int) -> str:
+    return f"{count} seed{'s' * (count > 1)} left out" if count else ""
 
 
 def _reference(entry: Entry) -> str:
