@@ -180,11 +180,11 @@ def test_what_is_shown_can_be_taken_as_csv_and_json(seen):
 def test_everything_works_by_keyboard(seen):
     seen.page.get_by_label("Find a method, an author or a word").focus()
     names = []
-    for _ in range(8):
+    for _ in range(9):
         seen.page.keyboard.press("Tab")
         names.append(seen.page.evaluate("document.activeElement.innerText || document.activeElement.name || document.activeElement.className"))
         assert seen.page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
-    assert names[:3] == ["only", "only", "Choose columns"]
+    assert names[:4] == ["only", "only", "only", "Choose columns"]
     seen.page.get_by_label("Compare weak").focus()
     seen.page.keyboard.press("Space")
     assert methods(seen)[0] == "weak"

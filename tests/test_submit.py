@@ -20,7 +20,7 @@ from folders import content
 from markup import Markup
 from typer.testing import CliRunner
 
-from datacomp import digest, hub, uids
+from datacomp import digest, hub, rooms, uids
 from datacomp.artifacts import queued as queue
 from datacomp.artifacts import run as runs
 from datacomp.artifacts import shards
@@ -222,9 +222,20 @@ def test_an_entry_alone_is_validated_as_the_board_does_it(make_entry, tmp_path):
     make_entry().write(tmp_path / "entry.json")
     printed = ended("submit", "validate", tmp_path / "entry.json")
     assert {line.split()[0] for line in printed.splitlines()} == {"pass"}
-    assert len(printed.splitlines()) == len(verify.for_newcomer(tmp_path / "entry.json")[1])
+    assert len(printed.splitlines()) == len(verify.for_newcomer(tmp_path / "entry.json")[1]) + 2
     make_entry(scale="smoke").write(tmp_path / "entry.json")
     assert "FAIL  the scale has a board: scale smoke is for tests only" in called("submit", "validate", tmp_path / "entry.json").output
+
+
+def test_what_stands_on_the_board_already_is_found_beforehand(make_entry, tmp_path, monkeypatch):
+    make_entry().write(tmp_path / "leaderboard" / "entries" / "a.json")
+    monkeypatch.setattr(rooms, "leaderboard", lambda: tmp_path / "leaderboard")
+    make_entry().write(tmp_path / "same.json")
+    assert "FAIL" not in ended("submit", "validate", tmp_path / "same.json")  # it has come there
+    make_entry("another name").write(tmp_path / "copy.json")
+    printed = called("submit", "validate", tmp_path / "copy.json").output
+    assert "FAIL  no repeat of an earlier entry: the run with seed 0 has the same run" in printed
+    assert "FAIL  all seeds of a list stand in one entry: a.json is of the same list" in printed
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/../../b", ".ssh/id", "a//b", ""])

@@ -52,14 +52,14 @@ class Board(NamedTuple):
     left_out: tuple[tuple[str, str], ...]  # file, reason
 
 
-def read(folder: Path) -> Board:
-    """Read every entry below a folder; one that does not hold is left out, with the reason."""
+def read(folder: Path, names: str = "*.json") -> Board:
+    """Read every entry below a folder; one that does not hold is left out, with the reason. `names` is the pattern of its files."""
     listed: dict[str, Listed] = {}
     suite_of = cache(suites.load)  # a suite is 40 files
     withdrawn, left_out = withdrawals.read(folder)
     verified, broken = verifications.read(folder)
     left_out += broken
-    for path in sorted(path for path in folder.rglob("*.json") if not path.name.endswith((WITHDRAWAL, VERIFICATION))):
+    for path in sorted(path for path in folder.rglob(names) if not path.name.endswith((WITHDRAWAL, VERIFICATION))):
         name = path.relative_to(folder).as_posix()
         slug = name.removesuffix(".json").replace("/", "-")
         entry, problem = _entry(path, name, suite_of)

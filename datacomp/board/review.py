@@ -1,7 +1,7 @@
 """What a pull request proposes for the board: new entries and withdrawals are checked, what is there is not touched. Files are read, nothing of them is run."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,12 +77,16 @@ def _new(name: str, path: Path, earlier: dict[str, Entry]) -> tuple[Entry | None
         return None, Reviewed(name, (Check("it is an entry", str(error).replace(str(path), name)),))
     place = f"{entry.track}/{entry.scale}/{path.name}"
     checks.append(Check("its place is that of its track and scale", "" if name == place else f"it belongs at {place}"))
-    checks.append(Check("no repeat of an earlier entry", "; ".join(repeats.of_earlier(entry, earlier))))
-    parted = ", ".join(repeats.split(entry, earlier))
-    told = f"{parted} is of the same list and recipe and run by the same: hand in one entry of all seeds, and withdraw the other" if parted else ""
-    checks.append(Check("all seeds of a list stand in one entry", told))
+    checks += among(entry, earlier)
     notes = tuple(f"{other} is of the same list" for other in repeats.same_list(entry, earlier))
     return entry, Reviewed(name, tuple(checks), notes)
+
+
+def among(entry: Entry, earlier: Mapping[str, Entry]) -> list[Check]:
+    """What the entries that are there say against a new one."""
+    parted = ", ".join(repeats.split(entry, earlier))
+    told = f"{parted} is of the same list and recipe and run by the same: hand in one entry of all seeds, and withdraw the other" if parted else ""
+    return [Check("no repeat of an earlier entry", "; ".join(repeats.of_earlier(entry, earlier))), Check("all seeds of a list stand in one entry", told)]
 
 
 def _about(name: str, path: Path, before: dict[str, Path]) -> Reviewed:
