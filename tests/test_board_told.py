@@ -1,14 +1,13 @@
 """What an entry's page shows besides scores: loss curves, the figures of its lists, seeds, others of the same list, who vouches, earlier suite versions."""
 
 import json
-import re
 import shutil
 
 import pytest
 from markup import Markup
 from typer.testing import CliRunner
 
-from datacomp import digest, rooms
+from datacomp import digest
 from datacomp.artifacts import loss_curve, run_folder
 from datacomp.artifacts import run as runs
 from datacomp.artifacts.entry import Entry, SeedLeftOut, Verification
@@ -269,27 +268,6 @@ def test_the_record_of_a_verification_has_a_fixed_form():
 # earlier suite versions
 
 
-@pytest.fixture
-def new_version(tmp_path, monkeypatch):
-    """Have suite nano get a second version, the first one kept as the guide says."""
-
-    def bump(*, keep=True):
-        room = tmp_path / "eval_suite"
-        shutil.copytree(rooms.eval_suite(), room)
-        if keep:
-            kept = CliRunner().invoke(app, ["board", "suite", "nano"]).output
-            (room / suites.EARLIER).mkdir(exist_ok=True)
-            (room / suites.EARLIER / "nano-v1.json").write_text(kept)
-            lock = room / "LOCK.toml"
-            lock.write_text(lock.read_text() + f'"earlier/nano-v1" = "{digest.of_bytes(kept.encode())}"\n')
-        path = room / "suites/nano.toml"
-        path.write_text(re.sub(r"version = 1", "version = 2", path.read_text()).replace(', "nano/colour"]', "]").replace('["nano/shape"]', '["nano/shape"]'))
-        monkeypatch.setattr(rooms, "eval_suite", lambda: room)
-        return room
-
-    return bump
-
-
 def test_entries_of_an_earlier_suite_version_stand_dimmed_in_tables_of_their_own(make_entry, shown, new_version):
     old = make_entry("old and better", level=0.9)
     new_version()
@@ -314,6 +292,10 @@ def test_an_entry_of_an_earlier_version_holds_and_comes_to_no_board_any_more(mak
     assert not [check for check in verify.for_board(tmp_path / "old.json")[1] if check.problem]
     (problem,) = [check for check in verify.for_newcomer(tmp_path / "old.json")[1] if check.problem]
     assert problem == verify.Check("the suite's version is today's", "it is version 1, today's is 2")
+
+
+def test_the_command_prints_a_suite_as_it_is_kept():
+    assert digest.of_bytes(CliRunner().invoke(app, ["board", "suite", "nano"]).output.encode()) == suites.load("nano").digest()
 
 
 def test_averages_of_an_earlier_version_are_computed_anew_too(make_entry, new_version):
