@@ -196,6 +196,12 @@ def test_seeds_of_one_list_by_one_runner_are_not_handed_in_apart(make_entry, tmp
     assert found["third.json"].holds
 
 
+@pytest.mark.parametrize(("resource", "marked"), [("a private CLIP", True), ("https://example.org/clip", False), ("gcld3", False)])
+def test_resources_without_an_address_have_a_badge(make_entry, shown, resource, marked):
+    text = Markup(shown({"a": make_entry(subset={"external_resources": (resource,)})})).text
+    assert ("resources without an address" in text) == marked
+
+
 # who vouches
 
 

@@ -14,7 +14,7 @@ from datacomp.records import read_toml
 PUBLIC = "public"  # traits
 SEVERAL_SEEDS = "seeds"
 VERIFIED = "verified"
-NOT_PUBLIC = "resources not public"  # a mark
+WITHOUT_ADDRESS = "resources without an address"  # a mark
 LIMITS = json.dumps(calibrate.LIMITS)
 
 # Public things that the filters of the program name and that are no file of tracks/assets.toml.

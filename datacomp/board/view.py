@@ -238,7 +238,7 @@ def _marks(entry: Entry, *, others: int) -> tuple[str, ...]:
         enter.code_mark(entry),
         enter.seed_mark(entry),
         _seeds_left_out(len(entry.seeds_left_out)),
-        "" if choices.is_public(entry) else choices.NOT_PUBLIC,
+        "" if choices.is_public(entry) else choices.WITHOUT_ADDRESS,
         f"list entered {others + 1} times" * bool(others),
     )
     return (*entry.marks, *filter(None, known))
@@ -331,7 +331,7 @@ def meaning(mark: str) -> str:
         "open division": "Training differs from the scale's recipe. Compare within the open division only.",
         "single seed": "Trained once. The standard errors hold the error from the test samples only, not how much training runs differ.",
         enter.CHOSEN_SEEDS: "The seeds are not those from 0 on, and nothing is said of the others: whether there were better and worse ones, nobody can see.",
-        choices.NOT_PUBLIC: "It names a model or data from outside that is not known to be public, so others may not be able to make the list again.",
+        choices.WITHOUT_ADDRESS: "It names a model or data from outside without an address, so others may not be able to make the list again.",
         enter.UNRELEASED_CODE: "Made with a version of the program that was never released, so others may not be able to make it again.",
         enter.MODIFIED_CODE: "Made with a program that says it is a released version and is not: its code was changed.",
     }
