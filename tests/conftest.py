@@ -1,6 +1,8 @@
 """What several tests need: a factory of entries that hold, a small pool, a tiny scale, shards."""
 
+import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -12,10 +14,13 @@ import pytest
 import safetensors.numpy
 from hypothesis import settings
 
-from datacomp import digest, files
+from datacomp import digest, files, rooms
 from datacomp.artifacts import results as results_files
 from datacomp.artifacts import run as runs
+from datacomp.artifacts import run_folder
 from datacomp.artifacts.entry import FORMAT, Entry, SeedRun
+from datacomp.artifacts.list_report import ListReport
+from datacomp.artifacts.loss_curve import LossCurve
 from datacomp.artifacts.pool import Pool
 from datacomp.artifacts.results import Results, TaskResult
 from datacomp.artifacts.run import Checkpoint, Code, Inputs, Run, RunRecord, Source
@@ -43,19 +48,31 @@ def make_entry() -> MakeEntry:
     """Make an entry, of track filtering, scale nano and suite nano unless others are named, that every check of the board accepts.
 
     `level` is the share of correct answers in every task, a number or one for each task by name, rounded to whole samples;
-    seed k gets k samples more, so that seeds differ. `subset` overrides fields of the list's record, `source` those of the
-    training source, every other keyword those of the entry itself (which may then no longer hold).
+    seed k gets k samples more, so that seeds differ. `losses` are each run's curve by its steps, a little less for seed k. `subset` overrides
+    fields of the list's record, `source` those of the training source, every other keyword those of the entry itself (which may then no longer
+    hold).
     """
     return _entry
 
 
 def _entry(
-    method="top 30 %", seeds=(0,), level=0.5, *, subset=None, source=None, track="filtering", scale="nano", suite="nano", changes=None, **overrides: Any
+    method="top 30 %",
+    seeds=(0,),
+    level=0.5,
+    *,
+    subset=None,
+    source=None,
+    track="filtering",
+    scale="nano",
+    suite="nano",
+    changes=None,
+    losses=None,
+    **overrides: Any,
 ) -> Entry:
     rules, recipe = tracks.load(track), scales.changed(scales.load(scale), changes or {})
     suite = suites.load(suite)
     trained_on = _source(pools.load(recipe.pool), subset or {}, source or {})
-    runs = tuple(_run(seed, suite, level, trained_on, recipe.budget.samples_seen) for seed in seeds)
+    runs = tuple(_run(seed, suite, level, trained_on, recipe.budget.samples_seen, losses) for seed in seeds)
     entry = Entry.model_validate(
         {
             "format": FORMAT,
@@ -81,6 +98,28 @@ def _entry(
         | overrides
     )
     return entry if "marks" in overrides else entry.model_copy(update={"marks": enter.marks(entry, recipe, suite)})
+
+
+@pytest.fixture(scope="session")
+def make_report():
+    """Make the report of a list of scale nano's pool with so many different samples, each listed once; keywords override its fields."""
+
+    def make(record, **overrides: Any) -> ListReport:
+        kept, dropped = record["distinct_samples"], pools.load("nano").samples - record["distinct_samples"]
+        counted = {"kept": (kept // 2, kept - kept // 2), "dropped": (dropped - 5, 0), "kept_missing": 0, "dropped_missing": 5}
+        score = {"name": "clip_l14_similarity_score", "edges": (0.1, 0.2, 0.3), "open": False, "kept_median": 0.2, "dropped_median": 0.1}
+        words = {"name": "caption words", "edges": (0.0, 1.0, 2.0), "open": True, "kept_median": 1.0, "dropped_median": 0.0}
+        said = {
+            "uids_sha256": record["uids_sha256"],
+            "kept": kept,
+            "dropped": dropped,
+            "times": (kept,),
+            "histograms": (score | counted, words | counted),
+            "languages": ({"language": "en", "kept": kept, "dropped": 0},),
+        }
+        return ListReport.of(said | overrides, "a test")
+
+    return make
 
 
 def _source(pool: pools.PoolSpec, subset: dict[str, Any], source: dict[str, Any]) -> Source:
@@ -110,7 +149,7 @@ def _source(pool: pools.PoolSpec, subset: dict[str, Any], source: dict[str, Any]
     )
 
 
-def _run(seed: int, suite: Suite, level: float | dict[str, float], source: Source, samples_seen: int) -> SeedRun:
+def _run(seed: int, suite: Suite, level: float | dict[str, float], source: Source, samples_seen: int, losses: dict[int, float] | None) -> SeedRun:
     results = _results(suite, level, seed, f"{seed + 2:064x}")
     return SeedRun(
         seed=seed,
@@ -124,6 +163,7 @@ def _run(seed: int, suite: Suite, level: float | dict[str, float], source: Sourc
         packages={"numpy": "2.3.5", "torch": "2.11.0"},
         device="cpu",
         tasks=results.tasks,
+        **({"loss_curve": LossCurve(steps=tuple(losses), losses=tuple(loss - seed / 1e4 for loss in losses.values()))} if losses else {}),
     )
 
 
@@ -147,10 +187,11 @@ def _result(task: Task, level: float, more: int) -> TaskResult:
 def make_run(tmp_path) -> Callable[..., Run]:
     """Write the folder of a finished run of scale nano that nobody trained, evaluated on a suite (nano's; None for not at all).
 
-    `level`, `subset` and `source` are those of `make_entry`; `inputs` and every other keyword override fields of the run's record.
+    `level`, `subset` and `source` are those of `make_entry`; `losses` are logged, by their steps; `inputs` and every other keyword override fields
+    of the run's record.
     """
 
-    def make(name="run", seed=0, level=0.5, *, scale="nano", suite="nano", subset=None, source=None, inputs=None, **overrides: Any) -> Run:
+    def make(name="run", seed=0, level=0.5, *, scale="nano", suite="nano", subset=None, source=None, inputs=None, losses=None, **overrides: Any) -> Run:
         path, recipe = tmp_path / name, scales.load(scale)
         measured = suites.load(suite) if isinstance(suite, str) else suite
         said = {
@@ -177,6 +218,8 @@ def make_run(tmp_path) -> Callable[..., Run]:
         made.inputs.write(path / "inputs.json")
         if measured:
             _results(measured, level, seed, made.checkpoints[-1].sha256).write(results_files.path_in(path, measured.spec.name))
+        if losses:
+            files.write_text(path / run_folder.LOG, "".join(json.dumps({"step": at, "loss": loss, "time": 1e9 + at}) + "\n" for at, loss in losses.items()))
         made.write(path / runs.RECORD)
         return Run(path, made, digest.of_file(path / runs.RECORD))
 
@@ -187,6 +230,27 @@ def _results(suite: Suite, level: float | dict[str, float], seed: int, weights_s
     return Results(
         suite=suite.spec.name, suite_version=suite.spec.version, suite_sha256=suite.digest(), weights_sha256=weights_sha256, tasks=_tasks(suite, level, seed)
     )
+
+
+@pytest.fixture
+def new_version(tmp_path, monkeypatch):
+    """Have suite nano get a second version, the first one kept, which a task that the second lacks tells apart."""
+
+    def bump(*, keep=True):
+        room = tmp_path / "eval_suite"
+        shutil.copytree(rooms.eval_suite(), room)
+        if keep:
+            kept = digest.canonical(suites.load("nano").plain())
+            (room / suites.EARLIER).mkdir(exist_ok=True)
+            (room / suites.EARLIER / "nano-v1.json").write_text(kept)
+            lock = room / "LOCK.toml"
+            lock.write_text(lock.read_text() + f'"earlier/nano-v1" = "{digest.of_bytes(kept.encode())}"\n')
+        path = room / "suites/nano.toml"
+        path.write_text(re.sub(r"version = 1", "version = 2", path.read_text()).replace(', "nano/colour"]', "]"))
+        monkeypatch.setattr(rooms, "eval_suite", lambda: room)
+        return room
+
+    return bump
 
 
 @pytest.fixture(scope="session")

@@ -364,6 +364,25 @@ def test_a_new_entry_is_on_the_served_page_at_the_next_request(make_entry, folde
     assert "newcomer" in ask(served, "GET", "/")[2]
 
 
+def test_a_group_s_own_runs_are_shown_as_they_land(make_entry, tmp_path):
+    """Folders as `datacomp run` leaves them, with records of other kinds in them."""
+    runs = tmp_path / "runs"
+    make_entry("first").write(runs / "a" / "entry.json")
+    (runs / "a" / "seed0" / "evaluation").mkdir(parents=True)
+    (runs / "a" / "seed0" / "run.json").write_text("{}")
+    running = serve.server(runs, tmp_path / "out", 0, "entry.json")
+    thread = Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    before = ask(running.server_port, "GET", "/")[2]
+    make_entry("second", seeds=(9,)).write(runs / "b" / "entry.json")
+    after = ask(running.server_port, "GET", "/")[2]
+    running.shutdown()
+    thread.join()
+    running.server_close()
+    assert ("first" in before, "second" in before, "Left out" in before) == (True, False, False)
+    assert "second" in after
+
+
 def test_the_served_page_forbids_everything_from_elsewhere(served):
     status, headers, _ = ask(served, "GET", "/")
     assert status == 200

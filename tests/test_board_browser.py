@@ -5,6 +5,8 @@ from threading import Thread
 import pytest
 from browsing import CONTRAST, watching
 
+from datacomp import digest
+from datacomp.artifacts.entry import SeedLeftOut, Verification
 from datacomp.board import page, serve
 
 pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore::DeprecationWarning:playwright")]
@@ -14,12 +16,26 @@ IMAGE = '"><img src="https://example.org/x.png" onerror="window.harmed = 1">'
 
 
 @pytest.fixture
-def out(make_entry, tmp_path):
+def out(make_entry, make_report, tmp_path):
     entries = tmp_path / "entries"
     for number in range(6):
-        make_entry(f"method {number}", seeds=tuple(range(1 + number % 3)), level=0.3 + 0.05 * number, proposed_by="Ada").write(entries / f"{number}.json")
+        record = dict(make_entry().runs[0].sources[0].subset)
+        told = {"losses": {step: 2 + 600 / (step + 80) for step in range(10, 801, 10)}, "list_reports": (make_report(record),)} if number == 2 else {}
+        make_entry(f"method {number}", seeds=tuple(range(1 + number % 3)), level=0.3 + 0.05 * number, proposed_by="Ada", **told).write(
+            entries / f"{number}.json"
+        )
     make_entry("oracle", level=0.9, subset={"ineligible": "made from the pool's truth"}).write(entries / "oracle.json")
-    make_entry(ATTACK, level=0.2, proposed_by=IMAGE, description=ATTACK + IMAGE, subset={"external_resources": (ATTACK,)}).write(entries / "attack.json")
+    make_entry(
+        ATTACK,
+        level=0.2,
+        proposed_by=IMAGE,
+        description=ATTACK + IMAGE,
+        subset={"external_resources": (ATTACK,)},
+        losses={1: 0.0, 800: 1e4},
+        seeds_left_out=(SeedLeftOut(seed=1, reason=IMAGE),),
+    ).write(entries / "attack.json")
+    told = {"format": "datacomp-verification/1", "level": "re-run", "verified_by": IMAGE, "code": {"version": ATTACK, "sha256": "e" * 64}, "tasks": (ATTACK,)}
+    Verification.of(told | {"entry_sha256": digest.of_file(entries / "attack.json")}, "a test").write(entries / "attack.verification.json")
     make_entry("x" * 100, level=0.25, proposed_by="y" * 100, run_by="z" * 100, links=("https://example.org/" + "w" * 400,)).write(entries / "long.json")
     (entries / "broken.json").write_text("{")
     assert [name for name, _ in page.build(entries, tmp_path / "out").left_out] == ["broken.json"]

@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 
 import pytest
-from browsing import watching
+from browsing import CONTRAST, watching
 
 from datacomp import digest
-from datacomp.artifacts.entry import Entry
+from datacomp.artifacts.entry import Entry, SeedLeftOut
 from datacomp.board import compare, evaluated, page
 from datacomp.declared import suite as suites
 
@@ -23,10 +23,13 @@ AXE = Path(__file__).parent / "axe"
 
 
 @pytest.fixture(scope="module")
-def out(make_entry, tmp_path_factory):
+def out(make_entry, make_report, tmp_path_factory):
     entries = tmp_path_factory.mktemp("board") / "entries"
     for place, (method, level) in enumerate(LEVELS.items()):
         changes = {"subset": {"external_resources": ("a secret model",)}} if method == "weak" else {"description": "It keeps whatever mentions a walrus."}
+        if place == 1:
+            report = make_report(dict(make_entry().runs[0].sources[0].subset))
+            changes |= {"losses": {1: 4.8, 400: 3.0, 800: 2.5}, "list_reports": (report,), "seeds_left_out": (SeedLeftOut(seed=2, reason="a node died"),)}
         make_entry(method, seeds=tuple(range(1 + place % 3)), level={"nano/objects": 0.9 - level} | dict.fromkeys(OTHERS, level), **changes).write(
             entries / f"{place}.json"
         )
@@ -180,11 +183,11 @@ def test_what_is_shown_can_be_taken_as_csv_and_json(seen):
 def test_everything_works_by_keyboard(seen):
     seen.page.get_by_label("Find a method, an author or a word").focus()
     names = []
-    for _ in range(8):
+    for _ in range(9):
         seen.page.keyboard.press("Tab")
         names.append(seen.page.evaluate("document.activeElement.innerText || document.activeElement.name || document.activeElement.className"))
         assert seen.page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
-    assert names[:3] == ["only", "only", "Choose columns"]
+    assert names[:4] == ["only", "only", "only", "Choose columns"]
     seen.page.get_by_label("Compare weak").focus()
     seen.page.keyboard.press("Space")
     assert methods(seen)[0] == "weak"
@@ -209,6 +212,24 @@ def test_nothing_keeps_people_from_using_a_page(browser, out, name, width, schem
         seen.goto(f"{out.as_uri()}/{name}")
         seen.page.evaluate("for (const found of document.querySelectorAll('details')) found.open = true")
         assert violations(seen) == []
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_tables_of_earlier_suite_versions_can_be_used_as_the_others(browser, make_entry, new_version, tmp_path, width):
+    make_entry("old", level=0.9).write(tmp_path / "entries/old.json")
+    make_entry("older", level=0.8, seeds=(1,)).write(tmp_path / "entries/older.json")
+    new_version()
+    make_entry("new", seeds=(5,)).write(tmp_path / "entries/new.json")
+    page.build(tmp_path / "entries", tmp_path / "out")
+    with watching(browser, viewport={"width": width, "height": 900}) as seen:
+        for name in ("index.html", "entries/old.html"):
+            seen.goto(f"{(tmp_path / 'out').as_uri()}/{name}")
+            assert violations(seen) == []
+            assert seen.page.evaluate(CONTRAST) == []
+            assert seen.page.evaluate("document.scrollingElement.scrollWidth - innerWidth") <= 0
+        seen.page.get_by_role("link", name="Filtering, nano").first.click()
+        assert seen.page.url.endswith("index.html#filtering-closed-nano-nano-v1")
+        assert methods(seen) == ["new", "old", "older"]
 
 
 def test_the_accessibility_check_finds_what_is_wrong(browser, out):

@@ -25,6 +25,24 @@ def test_each_table_is_printed_the_best_entry_first(make_entry, tmp_path, show):
     assert "there are: filtering micro, filtering nano" in show("--track", "byod").output
 
 
+def test_a_table_of_an_earlier_suite_version_says_so_and_stands_last(make_entry, new_version, tmp_path, show):
+    make_entry("old").write(tmp_path / "old.json")
+    new_version()
+    make_entry("new", seeds=(5,)).write(tmp_path / "new.json")
+    text = show().output
+    assert text.index(" new") < text.index("an earlier version of suite nano, today's is 2:") < text.index(" old")
+
+
+def test_own_runs_are_shown_by_their_entries(make_entry, tmp_path):
+    make_entry("mine").write(tmp_path / "a" / "entry.json")
+    (tmp_path / "a" / "run.json").write_text("{}")
+    shown = CliRunner(env={"COLUMNS": "160"}).invoke(app, ["board", "show", "--runs", str(tmp_path)])
+    assert "mine" in shown.output
+    assert "left out" not in shown.output
+    both = CliRunner().invoke(app, ["board", "show", "--runs", str(tmp_path), "--entries", str(tmp_path)])
+    assert "both --entries and --runs came" in str(both.exception)
+
+
 def test_an_empty_board_says_so(show):
     assert (show().exit_code, show().output) == (0, "no entries\n")
 

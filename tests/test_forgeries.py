@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from datacomp import digest
 from datacomp.artifacts import subset as subsets
-from datacomp.artifacts.entry import Entry
+from datacomp.artifacts.entry import Entry, SeedLeftOut
 from datacomp.artifacts.results import Results
 from datacomp.artifacts.run import Run
 from datacomp.board import averages, enter, lists, page, repeats, verify
@@ -55,10 +55,17 @@ class Honest(NamedTuple):
 
 
 @pytest.fixture
-def honest(make_run, make_entry, tmp_path):
+def honest(make_run, make_report, make_entry, tmp_path):
     listed = subsets.write(tmp_path / "list.npy", [np.array([(0, 1), (0, 2), (7, 7)], UID)], {"filter": "clip_score", "external_resources": ("OpenAI CLIP",)})
-    runs = tuple(make_run(f"run{seed}", seed, subset=dict(listed.record)) for seed in (5, 6))
-    about = enter.About(method="CLIP score", author="somebody", description="The best ones.", links=("https://example.org/paper",))
+    runs = tuple(make_run(f"run{seed}", seed, subset=dict(listed.record), losses={step: 9 - seed * step / 1e4 for step in range(1, 801)}) for seed in (5, 6))
+    about = enter.About(
+        method="CLIP score",
+        author="somebody",
+        description="The best ones.",
+        links=("https://example.org/paper",),
+        seeds_left_out=(SeedLeftOut(seed=7, reason="the node died"),),
+        list_reports=(make_report(dict(listed.record)),),
+    )
     entry = enter.enter(runs, suites.load("nano"), tracks.load("filtering"), about)
     entry.write(tmp_path / "entry.json")
     make_entry("another").write(tmp_path / "earlier" / "another.json")
@@ -143,6 +150,27 @@ def metrics(**told):
     return lambda entry: task(entry)["metrics"].update(told)
 
 
+def curve(entry):
+    return first(entry)["loss_curve"]
+
+
+def report(entry):
+    return entry["list_reports"][0]
+
+
+def of_curve(place, value):
+    """A change of one point: of the losses, or of the steps."""
+    return lambda entry: curve(entry)[place[0]].__setitem__(place[1], value)
+
+
+def of_report(**told):
+    return lambda entry: report(entry).update(told)
+
+
+def of_bars(**told):
+    return lambda entry: report(entry)["histograms"][0].update(told)
+
+
 def second_is_first(entry):
     entry["runs"][1]["tasks"] = first(entry)["tasks"]
 
@@ -177,7 +205,7 @@ FORGERIES = {
     "a changed recipe in the closed division": (also(changes={"optimizer.learning_rate": "1e-2"}), "digest of the recipe"),
     "other rules": (also(rules_sha256=OTHER), "digest of the rules"),
     "another suite": (also(suite_sha256=OTHER), "digest of the suite"),
-    "another version of the suite": (also(suite_version=99), "suite version"),
+    "another version of the suite": (also(suite_version=99), "track, scale and suite are known: suite nano has no version 99"),
     "an unknown scale": (also(scale="huge"), "track, scale and suite are known: 'huge' is not among the scales"),
     "a larger scale": (also(scale="micro"), "digest of the recipe"),
     "modified code": (of_run(code={"version": "0.1.0", "sha256": OTHER}), "run at .*something else about its code"),
@@ -215,6 +243,37 @@ FORGERIES = {
     "a mark taken away": (also(marks=[]), "marks"),
     "a mark of one's own": (lambda entry: entry["marks"].append("best of all"), "marks"),
     "no runs": (also(runs=[]), "is no entry record: runs"),
+    # loss curves, reports, seeds
+    "a loss edited": (of_curve(("losses", 50), 1.5), "run at .*something else about its loss_curve"),
+    "a loss below zero": (of_curve(("losses", 50), -1.0), "is no entry record: runs.0.loss_curve.losses.50"),
+    "a huge loss": (of_curve(("losses", 50), 1e308), "is no entry record: runs.0.loss_curve.losses.50"),
+    "a loss that is a text": (of_curve(("losses", 50), HTML), "is no entry record: runs.0.loss_curve.losses.50"),
+    "steps out of order": (of_curve(("steps", 50), 3), "is no entry record: runs.0.loss_curve: .*steps of a loss curve rise"),
+    "a step that is none": (of_curve(("steps", 0), 0), "is no entry record: runs.0.loss_curve.steps.0"),
+    "a huge step": (of_curve(("steps", -1), 10**400), "is no entry record"),
+    "more steps than the recipe has": (of_curve(("steps", -1), 801), "what is told besides can be: the loss curve of seed 5 goes to step 801"),
+    "fewer losses than steps": (lambda entry: curve(entry)["losses"].pop(), "is no entry record: runs.0.loss_curve: .*one loss for each step"),
+    "a long loss curve": (lambda entry: curve(entry).update(steps=list(range(1, 100_001)), losses=[1.0] * 100_000), "is no entry record: runs.0.loss_curve"),
+    "no points": (lambda entry: curve(entry).update(steps=[], losses=[]), "is no entry record: runs.0.loss_curve"),
+    "one loss curve for two": (lambda entry: entry["runs"][1].update(loss_curve=curve(entry)), "no run is another one: .*the same loss curve"),
+    "a report of another list": (of_report(uids_sha256=OTHER), "what is told besides can be: a report is of list 0000"),
+    "a report of fewer rows": (of_report(dropped=7), "the histogram 'clip_l14_similarity_score' has"),
+    "a report of more kept": (of_report(kept=30, times=[30]), "30 rows are kept, the list has 3"),
+    "a report twice": (lambda entry: entry["list_reports"].append(report(entry)), "two reports are of one list"),
+    "a list that repeats more": (of_report(times=[1, 1, 1]), "how often rows are listed does not add up"),
+    "a histogram of more rows": (of_bars(kept_missing=9), "the histogram 'clip_l14_similarity_score' has"),
+    "a histogram under markup": (of_bars(name=HTML), "is no entry record: list_reports.0.histograms.0.name"),
+    "edges out of order": (of_bars(edges=[0.3, 0.2, 0.1]), "is no entry record: list_reports.0.histograms.0: .*edges of a histogram rise"),
+    "edges beyond all": (of_bars(edges=[0.1, 0.2, 1e300]), "is no entry record: list_reports.0.histograms.0.edges.2"),
+    "fewer bins than edges": (of_bars(kept=[3]), "is no entry record: list_reports.0.histograms.0: .*an edge more than bins"),
+    "rows below zero": (of_bars(kept=[-1, 4]), "is no entry record: list_reports.0.histograms.0.kept.0"),
+    "ten thousand bins": (of_bars(edges=list(range(10_001)), kept=[0] * 10_000, dropped=[0] * 10_000), "is no entry record: list_reports.0.histograms.0"),
+    "a histogram twice": (lambda entry: report(entry)["histograms"].append(report(entry)["histograms"][0]), "a histogram or a language is there twice"),
+    "a language that is a script": (of_report(languages=[{"language": HTML, "kept": 3, "dropped": 0}]), "is no entry record: list_reports.0.languages.0"),
+    "more speakers than rows": (of_report(languages=[{"language": "en", "kept": 4, "dropped": 0}]), "more rows have a language than there are"),
+    "a caption in a report": (of_report(captions=[HTML]), "is no entry record: list_reports.0.captions"),
+    "a seed left out that is there": (also(seeds_left_out=[{"seed": 5, "reason": "worse"}]), "seed 5 is left out and in the entry"),
+    "terminal escapes in a reason": (also(seeds_left_out=[{"seed": 9, "reason": ESCAPE}]), "is no entry record: seeds_left_out.0.reason"),
     # texts
     "terminal escapes in a name": (also(method=ESCAPE), "is no entry record: method"),
     "terminal escapes in the description": (also(description=ESCAPE), r"texts can be shown: entry.description holds U\+0007, U\+001B"),
@@ -254,6 +313,11 @@ def test_somebody_s_entry_under_another_name_is_found(honest):
 TEXTS = {
     "NaN": (lambda text: text.replace('"samples_seen": 102400', '"samples_seen": NaN'), "is no entry record: runs.0.samples_seen"),
     "NaN for a score": (lambda text: re.sub(r'"acc1": [0-9.]+', '"acc1": NaN', text), "is no entry record: runs.0.tasks.0"),
+    "NaN for a loss": (lambda text: re.sub(r'"losses": \[\s+[0-9.]+', '"losses": [NaN', text), "is no entry record: runs.0.loss_curve.losses.0"),
+    "infinity for an edge": (
+        lambda text: re.sub(r'"edges": \[\s+[0-9.]+', '"edges": [-1e999', text),
+        "is no entry record: list_reports.0.histograms.0.edges.0",
+    ),
     "infinity": (lambda text: text.replace('"weight": 1.0', '"weight": 1e999'), "is no entry record: runs.0.sources.0.weight"),
     "a key twice": (lambda text: text.replace('"method":', '"method": "seen by some", "method":'), "the file is as datacomp enter writes it"),
     "deep nesting": (lambda text: text.replace('"links": [', '"links": [' + "[" * NESTED), "is no entry record.*recursion limit"),

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from datacomp import rooms
-from datacomp.declared import lock, scale, track
+from datacomp.declared import lock, scale, suite, track
 from datacomp.declared.baseline import Baseline
 from datacomp.declared.filter_recipe import FilterRecipe
 from datacomp.declared.pool import PoolSpec
@@ -45,7 +45,13 @@ def test_every_record_of_a_folder_is_held_against_the_lock(room, folder, kind):
 
 def test_a_lock_names_only_records_that_are_there():
     for room in (rooms.tracks(), rooms.eval_suite()):
-        assert [key for key in lock.locks(room) if not (room / f"{key}.toml").is_file()] == []
+        assert [key for key in lock.locks(room) if not any((room / f"{key}.{kind}").is_file() for kind in ("toml", "json"))] == []
+
+
+@pytest.mark.parametrize("name", suite.names())
+def test_every_earlier_version_of_a_suite_is_kept(name):
+    for version in range(1, suite.load(name).spec.version):
+        assert suite.load(name, version).spec.version == version
 
 
 def test_what_was_frozen_still_has_its_first_digest():

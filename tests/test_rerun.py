@@ -11,6 +11,7 @@ from datacomp import digest
 from datacomp.artifacts import results as results_files
 from datacomp.artifacts import run as runs
 from datacomp.artifacts import run_folder
+from datacomp.artifacts.entry import Entry
 from datacomp.artifacts.results import Results, TaskResult
 from datacomp.artifacts.shards import ShardSet
 from datacomp.board import enter, verify
@@ -61,7 +62,7 @@ class Site(NamedTuple):
 @pytest.fixture
 def site(tiny_scale, small_suite, small_shards, small_pool, monkeypatch):
     monkeypatch.setattr(scales, "load", lambda name: tiny_scale)
-    monkeypatch.setattr(suites, "load", lambda name: small_suite[0])
+    monkeypatch.setattr(suites, "load", lambda name, version=None: small_suite[0])
     spec = pools.load("nano").model_copy(update={"name": tiny_scale.pool, "uids_sha256": small_pool.record.uids_sha256})
     monkeypatch.setattr(pools, "load", lambda name: spec)
     return Site(tiny_scale, small_suite[0], small_shards, small_suite[1])
@@ -127,14 +128,29 @@ def relabelled(site, run, seed):
 def test_a_loss_curve_of_another_training_is_found(site, tmp_path):
     forged = site.entered(tmp_path, 0, ALONE, lambda run: relabelled(site, run, 1))
     (problem,), level = site.again(forged, ())
-    assert re.match(r"seed 0, the first 4 steps again: the loss after step 1 is \d\.\d{4} in the submitted log and \d\.\d{4} here", problem)
+    assert re.match(r"seed 0, the first 4 steps again: the loss after step 1 is \d\.\d{4} as submitted and \d\.\d{4} here", problem)
     assert level == verify.SELF_REPORTED
 
 
 @pytest.mark.parametrize("log", ["", '{"step": 0, "loss": 5.0}\n{"step": 5, "loss": 4.0}\n'])
 def test_a_log_without_the_first_steps_cannot_be_compared(site, tmp_path, log):
     forged = site.entered(tmp_path, 0, ALONE, lambda run: (run / run_folder.LOG).write_text(log))
-    assert "has no loss of these steps" in site.again(forged, ())[0][0]
+    assert re.search(r"the submitted (log.jsonl|loss curve) has no loss of step 1$", site.again(forged, ())[0][0])
+
+
+def test_the_curve_of_an_entry_stands_for_a_log_that_is_not_there(site, entered):
+    (run,) = entered[1].runs
+    (run / run_folder.LOG).unlink()
+    assert Entry.read(entered[0]).runs[0].loss_curve.steps == tuple(range(1, 7))
+    assert site.again(entered, ()) == ([], verify.ARTEFACTS_CHECKED)
+
+
+def test_a_curve_that_is_not_the_log_s_is_found(site, entered):
+    path, beside = entered
+    content = json.loads(path.read_text())
+    content["runs"][0]["loss_curve"]["losses"][5] -= 0.5
+    path.write_text(digest.canonical(content))
+    assert "the entry says something else about its loss_curve" in "".join(check.problem for check in verify.verify(path, beside)[1])
 
 
 def test_other_shards_are_refused(site, entered, small_pool, tmp_path):

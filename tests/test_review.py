@@ -120,7 +120,7 @@ def test_two_proposals_may_not_repeat_each_other(proposed, base):
 
 
 def test_somebody_else_s_list_is_told_and_no_fault(proposed, base, make_entry):
-    make_entry("again", seeds=(70,)).write(proposed / "filtering" / "nano" / "again.json")
+    make_entry("again", seeds=(70,), run_by="somebody else").write(proposed / "filtering" / "nano" / "again.json")
     again = next(one for one in review.review(proposed, base) if "again" in one.name)
     assert (again.holds, again.notes) == (True, ("filtering/nano/first.json is of the same list",))
 

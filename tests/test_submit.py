@@ -5,9 +5,11 @@ import json
 import logging
 import random
 import re
+import shlex
 import shutil
 import socket
 import types
+from pathlib import Path
 
 import hub_uploads
 import huggingface_hub
@@ -15,9 +17,10 @@ import numpy as np
 import pytest
 import web
 from folders import content
+from markup import Markup
 from typer.testing import CliRunner
 
-from datacomp import digest, hub, uids
+from datacomp import digest, hub, rooms, uids
 from datacomp.artifacts import queued as queue
 from datacomp.artifacts import run as runs
 from datacomp.artifacts import shards
@@ -39,6 +42,7 @@ from datacomp.submit import bundle as bundles
 from datacomp.submit import private
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the client's own
+README = Path(__file__).parent.parent / "README.md"
 BOARD, MINE = "datacomp/board", "somebody/clip-score"
 
 
@@ -218,9 +222,20 @@ def test_an_entry_alone_is_validated_as_the_board_does_it(make_entry, tmp_path):
     make_entry().write(tmp_path / "entry.json")
     printed = ended("submit", "validate", tmp_path / "entry.json")
     assert {line.split()[0] for line in printed.splitlines()} == {"pass"}
-    assert len(printed.splitlines()) == len(verify.for_board(tmp_path / "entry.json")[1])
+    assert len(printed.splitlines()) == len(verify.for_newcomer(tmp_path / "entry.json")[1]) + 2
     make_entry(scale="smoke").write(tmp_path / "entry.json")
     assert "FAIL  the scale has a board: scale smoke is for tests only" in called("submit", "validate", tmp_path / "entry.json").output
+
+
+def test_what_stands_on_the_board_already_is_found_beforehand(make_entry, tmp_path, monkeypatch):
+    make_entry().write(tmp_path / "leaderboard" / "entries" / "a.json")
+    monkeypatch.setattr(rooms, "leaderboard", lambda: tmp_path / "leaderboard")
+    make_entry().write(tmp_path / "same.json")
+    assert "FAIL" not in ended("submit", "validate", tmp_path / "same.json")  # it has come there
+    make_entry("another name").write(tmp_path / "copy.json")
+    printed = called("submit", "validate", tmp_path / "copy.json").output
+    assert "FAIL  no repeat of an earlier entry: the run with seed 0 has the same run" in printed
+    assert "FAIL  all seeds of a list stand in one entry: a.json is of the same list" in printed
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/../../b", ".ssh/id", "a//b", ""])
@@ -454,7 +469,7 @@ def tiny(monkeypatch, tiny_scale, small_pool, small_suite):
     spec = declared_pools.load(scale.pool).model_copy(update={"uids_sha256": small_pool.record.uids_sha256})
     monkeypatch.setattr(scales, "load", lambda name: scale)
     monkeypatch.setattr(declared_pools, "load", lambda name: spec)
-    monkeypatch.setattr(suites, "load", lambda name: small_suite[0])
+    monkeypatch.setattr(suites, "load", lambda name, version=None: small_suite[0])
     return small_suite[1]
 
 
@@ -517,31 +532,41 @@ def test_a_queued_list_that_was_changed_or_lies_elsewhere_is_not_run(tiny, small
     assert "the record of a queued list says its scale, list, method, author" in str(done.exception)
 
 
-def test_one_hands_in_a_list_another_runs_it_and_it_ends_on_a_board(tiny, small_pool, small_hub, tmp_path, monkeypatch):
-    """The guide's chapter "Handing in", at a tiny scale."""
+def walk_through():
+    """The commands of the README's chapter "Handing in"."""
+    chapter = README.read_text().partition("\n## Handing in\n")[2].partition("\n## ")[0]
+    return re.findall(r"^    \.venv/bin/datacomp (.+)$", chapter, re.MULTILINE)
+
+
+def test_the_readme_s_walk_through_ends_in_a_verified_entry_on_the_built_site(tiny, small_pool, small_hub, tmp_path, monkeypatch):
+    """A list handed in by one, run by another, checked by a third: every command as it is printed, at a tiny scale, with the board's keepers between."""
     monkeypatch.chdir(tmp_path)
-    ended("filter", "random", "--pool", small_pool.path, "--fraction", "0.35", "--out", "mine.npy")
-    who = ("--method", "Random 35 %", "--author", "Jane Doe", "--external", "a CLIP")
-    ended("submit", "list", "mine.npy", "--scale", "smoke", "--pool", small_pool.path, *who)
-    checkout(small_hub, tmp_path / "checkout")
-    waiting = next((tmp_path / "checkout" / "leaderboard" / "queue").iterdir())
-    assert "pull request 1: merged" in ended("submit", "status", waiting.name)
+    (tmp_path / "datacomp.toml").write_text(f'data = "{tiny}"\n')
+    (tmp_path / "build" / "demo").mkdir(parents=True)
+    (tmp_path / "build" / "demo" / "pool").symlink_to(small_pool.path)
+    apply("random", {"fraction": 0.35}, small_pool, tmp_path / "build" / "mine.npy")
+    commands = walk_through()
+    assert {" ".join(command.split()[:2]).partition(" --")[0] for command in commands} >= {"submit list", "run", "submit prepare", "submit push", "board build"}
+    said = []
+    for command in commands:
+        waiting = [path.name for path in (tmp_path / "build" / "queue").glob("*") if path.is_dir()]
+        words = [word.replace("ID", *waiting).replace("OWNER/NAME", MINE) if waiting else word for word in shlex.split(command)]
+        said.append(ended(*words, *(("--threads", 1) if words[0] == "run" else ())))
+        if words[:2] == ["submit", "status"]:
+            checkout(small_hub, tmp_path / "board")
+    assert "FAIL" not in "".join(said)
+    assert "pull request 2: merged" in ended("submit", "status", "build/bundle")
 
-    ended("run", "--queued", waiting, "--pool", small_pool.path, "--data", tiny, "--run-by", "a laboratory", "--threads", 1, "--out", "theirs")
-    ended("submit", "prepare", "theirs/seed0", "--out", "bundle", "--with-list", "--with-weights")
-    assert "FAIL" not in ended("submit", "validate", "bundle")
-    ended("submit", "push", "bundle", "--repository", MINE)
-    checkout(small_hub, tmp_path / "checkout")
-    assert "pull request 2: merged" in ended("submit", "status", "bundle")
-
-    board = page.build(tmp_path / "checkout" / "leaderboard" / "entries", tmp_path / "board")
-    entry = board.tables[0].listed[0].entry
+    board = page.build(tmp_path / "board" / "leaderboard" / "entries", tmp_path / "again")
+    (listed,) = board.tables[0].listed
+    entry = listed.entry
     assert board.left_out == ()
-    assert (entry.method, entry.proposed_by, entry.run_by, entry.external_resources) == ("Random 35 %", "Jane Doe", "a laboratory", ("a CLIP",))
-    assert entry == Entry.read(tmp_path / "bundle" / "entry.json")
+    assert (entry.method, entry.proposed_by, entry.run_by, listed.trust) == ("CLIP score, best 20 %", "me", "a laboratory", verify.ARTEFACTS_CHECKED)
+    assert entry == Entry.read(tmp_path / "build" / "bundle" / "entry.json")
+    own = Markup((tmp_path / "build" / "board" / "entries" / f"{listed.slug}.html").read_text()).text
+    assert all(words in own for words in ("artefacts checked", "By a keeper", "run by a laboratory", "Loss in training"))
     sent = [small_hub.repositories[MINE]["files"], *(pull["files"] for pull in small_hub.repositories[BOARD]["pulls"])]
     assert not [name for files in sent for name, data in files.items() if str(tmp_path).encode() in data or str(small_pool.path).encode() in data]
-    assert verify.verify(tmp_path / "bundle" / "entry.json", verify.Beside((tmp_path / "bundle" / "seed0",)))[2] == verify.ARTEFACTS_CHECKED
 
 
 def checkout(server, folder):

@@ -4,6 +4,8 @@ from typing import Annotated, ClassVar, Literal
 
 import pydantic
 
+from datacomp.artifacts.list_report import ListReport
+from datacomp.artifacts.loss_curve import LossCurve
 from datacomp.artifacts.results import TaskResult
 from datacomp.artifacts.run import Code, Division, Source
 from datacomp.declared import scale as scales
@@ -11,7 +13,7 @@ from datacomp.declared.scale import Scale
 from datacomp.records import Count, Digest, Line, Record
 
 FORMAT: Literal["datacomp-entry/1"] = "datacomp-entry/1"
-WITHDRAWAL = ".withdrawal.json"  # what the file of one ends in
+WITHDRAWAL, VERIFICATION = ".withdrawal.json", ".verification.json"  # what the file of one ends in
 
 Name = Annotated[str, pydantic.Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
 Link = Annotated[str, pydantic.Field(max_length=500, pattern=r"^https?://[^\s\x00-\x1f\x7f]+$")]
@@ -45,6 +47,14 @@ class SeedRun(Record):
     packages: dict[Line, Line]
     device: Line
     tasks: tuple[TaskResult, ...]
+    loss_curve: LossCurve | None = None  # of the run's log; entries of before have none
+
+
+class SeedLeftOut(Record):
+    """A seed that the list was trained with and whose run is not in the entry."""
+
+    seed: int
+    reason: Name
 
 
 class Aggregate(Record):
@@ -81,10 +91,24 @@ class Entry(Record):
     marks: tuple[Line, ...]  # what a reader must know: drafts, open division, no valid entry
     runs: Annotated[tuple[SeedRun, ...], pydantic.Field(min_length=1)]
     aggregates: dict[Line, Aggregate]
+    seeds_left_out: Annotated[tuple[SeedLeftOut, ...], pydantic.Field(max_length=100)] = ()
+    list_reports: Annotated[tuple[ListReport, ...], pydantic.Field(max_length=100)] = ()  # what `datacomp inspect` found of the lists
 
     def recipe(self) -> Scale:
         """The scale's recipe with the entry's changes."""
         return scales.changed(scales.load(self.scale), self.changes)
+
+
+class Verification(Record):
+    """Says that somebody held an entry against its artefacts, or made part of it again; the entry's own file stays as it is."""
+
+    format: Literal["datacomp-verification/1"]
+    entry_sha256: Digest  # of the entry's file
+    level: Literal["artefacts checked", "re-run"]
+    verified_by: Name
+    code: Code  # of the program that looked
+    tasks: tuple[Line, ...] = ()  # that were evaluated again
+    steps: Count = 0  # of training that were taken again
 
 
 class Withdrawal(Record):

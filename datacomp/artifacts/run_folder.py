@@ -86,11 +86,12 @@ def read(path: Path) -> RunFolder:
         raise StageError(f"{path} holds no run: it has neither {RECORD} nor {INPUTS}", repair="check the path, or find runs with: datacomp runs list")
     inputs = record.inputs if record else Inputs.read(path / INPUTS)
     results = tuple(map(Results.read, sorted((path / "evaluation").glob("*.json"))))
-    return RunFolder(path, inputs, record, _log(path / LOG), results)
+    return RunFolder(path, inputs, record, log(path), results)
 
 
-def _log(path: Path) -> tuple[Logged, ...]:
-    """The lines of a log that state a step and a loss; of steps that were taken again after a restart the last time counts."""
+def log(run: Path) -> tuple[Logged, ...]:
+    """The lines of a run's log that state a step and a loss; of steps that were taken again after a restart the last time counts."""
+    path = run / LOG
     lines: list[Logged] = []
     for text in path.read_bytes().splitlines() if path.is_file() else ():
         line = _line(text)

@@ -7,11 +7,14 @@ from typing import NamedTuple
 from datacomp import rooms
 from datacomp.artifacts.entry import Entry
 from datacomp.board import averages, calibrate, compare, evaluated
+from datacomp.board.rank import Listed
 from datacomp.declared.suite import Suite
 from datacomp.records import read_toml
 
 PUBLIC = "public"  # traits
 SEVERAL_SEEDS = "seeds"
+VERIFIED = "verified"
+WITHOUT_ADDRESS = "resources without an address"  # a mark
 LIMITS = json.dumps(calibrate.LIMITS)
 
 # Public things that the filters of the program name and that are no file of tracks/assets.toml.
@@ -70,9 +73,11 @@ def words(entry: Entry) -> str:
     return " ".join((entry.run_by, entry.description, *lists, *entry.external_resources, *(source.name for source in entry.data_sources)))
 
 
-def traits(entry: Entry) -> str:
+def traits(listed: Listed) -> str:
     """What the page can filter by."""
-    return " ".join(name for name, holds in ((PUBLIC, is_public(entry)), (SEVERAL_SEEDS, len(entry.runs) > 1)) if holds)
+    entry = listed.entry
+    found = ((PUBLIC, is_public(entry)), (SEVERAL_SEEDS, len(entry.runs) > 1), (VERIFIED, listed.verification is not None))
+    return " ".join(name for name, holds in found if holds)
 
 
 def is_public(entry: Entry) -> bool:

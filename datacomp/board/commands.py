@@ -20,9 +20,10 @@ _ALGEBRA = re.compile(r"(union|sum|intersect|minus)\(.*\)")
 _OPERAND = re.compile(r"list_\d+")
 
 
-def of_chain(entry: Entry, pool: str) -> str:
-    """From nothing to an entry's scores, by `datacomp run` where there is one list."""
-    lines = [of_pool(pool)]
+def of_chain(entry: Entry, pool: str, *, earlier: bool = False) -> str:
+    """From nothing to an entry's scores, by `datacomp run` where there is one list; of an earlier suite version by the program that had it."""
+    lines = [f"# with datacomp {entry.runs[0].code.version}"] if earlier else []
+    lines.append(of_pool(pool))
     sources = entry.runs[0].sources
     if len(sources) == 1:
         lines.append(of_list(sources[0].subset))
@@ -96,7 +97,8 @@ def of_entry(entry: Entry, runs: Sequence[str], out: str) -> str:
     said += [("--run-by", entry.run_by)] if entry.run_by != entry.proposed_by else []
     said += [("--description", entry.description)] if entry.description else []
     said += [("--link", link) for link in entry.links]
-    about = "".join(f" {option} {shlex.quote(value)}" for option, value in said)
+    said += [("--left-out", f"{one.seed}: {one.reason}") for one in entry.seeds_left_out]
+    about = "".join(f" {option} {shlex.quote(value)}" for option, value in said) + " --inspected LIST.numbers.json" * len(entry.list_reports)
     sources = " --sources sources.toml" if entry.data_sources else ""
     return f"datacomp enter {' '.join(f'--run {run}' for run in runs)} --track {entry.track} --suite {entry.suite}{about}{sources} --out {out}"
 

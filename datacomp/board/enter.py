@@ -4,20 +4,23 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from datacomp import digest
+from datacomp.artifacts import loss_curve, run_folder
 from datacomp.artifacts import results as results_files
-from datacomp.artifacts.entry import FORMAT, DataSource, Description, Entry, Link, Name, SeedRun
+from datacomp.artifacts.entry import FORMAT, DataSource, Description, Entry, Link, Name, SeedLeftOut, SeedRun
+from datacomp.artifacts.list_report import ListReport
 from datacomp.artifacts.results import Results
-from datacomp.artifacts.run import REHEARSAL, Run, Source
-from datacomp.board import averages
+from datacomp.artifacts.run import RECORD as RUN
+from datacomp.artifacts.run import REHEARSAL, Run, RunRecord, Source
+from datacomp.board import averages, told
 from datacomp.declared import pool as pools
 from datacomp.declared import release as releases
 from datacomp.declared.scale import Scale
 from datacomp.declared.suite import Suite
 from datacomp.declared.track import Question, Track
-from datacomp.errors import EntryError
+from datacomp.errors import DatacompError, EntryError
 from datacomp.records import Line, Record
 
-MODIFIED_CODE, UNRELEASED_CODE = "modified code", "unreleased code"
+MODIFIED_CODE, UNRELEASED_CODE, CHOSEN_SEEDS = "modified code", "unreleased code", "seeds not from 0 on"
 TESTS_ONLY = "for tests only"  # a mark
 
 
@@ -47,17 +50,20 @@ class About(Record):
     description: Description = ""
     links: tuple[Link, ...] = ()
     sources: Sources | None = None  # for tracks that take one's own data
+    seeds_left_out: tuple[SeedLeftOut, ...] = ()
+    list_reports: tuple[ListReport, ...] = ()
 
 
 def enter(runs: Sequence[Run], suite: Suite, track: Track, about: About) -> Entry:
     """Join runs of one list, which differ by their seeds, into an entry.
 
-    Raises EntryError where they are of several lists or scales, or break a rule of the track.
+    Raises EntryError where they are of several lists or scales, break a rule of the track, or leave a run beside them out without a word.
     """
     inputs = runs[0].record.inputs
     if any(run.record.inputs.recipe_sha256 != inputs.recipe_sha256 for run in runs):
         raise EntryError("the runs followed different recipes", allowed="runs of one list and one recipe that differ by their seeds")
     scale = inputs.recipe()
+    _demand_all_seeds(runs, suite, {one.seed for one in about.seeds_left_out})
     seeds = tuple(seed_run(run, suite) for run in runs)
     entry = Entry.of(
         {
@@ -82,12 +88,32 @@ def enter(runs: Sequence[Run], suite: Suite, track: Track, about: About) -> Entr
             "runs": seeds,
             "aggregates": averages.aggregates(suite, [seed.tasks for seed in seeds]),
         }
-        | ({"changes": inputs.changes} if inputs.changes else {}),
+        | ({"changes": inputs.changes} if inputs.changes else {})
+        | ({"seeds_left_out": about.seeds_left_out} if about.seeds_left_out else {})
+        | ({"list_reports": about.list_reports} if about.list_reports else {}),
         "what the runs add up to",
     )
-    if problems := broken_rules(entry, scale, track):
+    if problems := [*broken_rules(entry, scale, track), *told.problems(entry, scale)]:
         raise EntryError(problems[0], repair="see tracks/rules/, leaderboard/RULES.md and docs/guide.md")
     return entry.model_copy(update={"marks": marks(entry, scale, suite)})
+
+
+def _demand_all_seeds(runs: Sequence[Run], suite: Suite, left_out: set[int]) -> None:
+    """Refuse to leave out what lies beside the runs: a finished run of the same list and recipe that was evaluated on the suite."""
+    given = {run.record.inputs.seed for run in runs}
+    one = runs[0].record.inputs.model_copy(update={"seed": 0})
+    for place in sorted({path for run in runs for path in run.path.parent.glob(f"*/{RUN}")}):
+        try:
+            inputs = RunRecord.read(place).inputs
+        except DatacompError:
+            continue
+        alike = inputs.model_copy(update={"seed": 0}) == one and inputs.seed not in given | left_out
+        if alike and results_files.path_in(place.parent, suite.spec.name).is_file():
+            raise EntryError(
+                f"{place.parent} is a run of the same list and recipe with seed {inputs.seed}, and no part of the entry",
+                allowed="an entry of all seeds, whatever came out",
+                repair=f"name it too, or say why it is left out: --left-out '{inputs.seed}: REASON'",
+            )
 
 
 def repeated(runs: Sequence[SeedRun]) -> dict[str, object]:
@@ -141,10 +167,12 @@ def seed_run(run: Run, suite: Suite) -> SeedRun:
         raise EntryError(f"{run.path} has no results under suite {suite.spec.name}", repair=again)
     found = Results.read(path)
     record = run.record
+    curve = loss_curve.of_log(((line.step, line.loss) for line in run_folder.log(run.path)), record.checkpoints[-1].step)
     if found.weights_sha256 != record.checkpoints[-1].sha256:
         raise EntryError(f"{path} holds results of another checkpoint", repair=f"remove it, then: {again}")
     if found.suite_sha256 != suite.digest():
         raise EntryError(f"{path} holds results under another version of suite {suite.spec.name}", repair=again)
+    told_of_training = {"loss_curve": curve} if curve else {}
     return SeedRun(
         seed=record.inputs.seed,
         run_sha256=run.digest,
@@ -157,6 +185,7 @@ def seed_run(run: Run, suite: Suite) -> SeedRun:
         packages=record.packages,
         device=record.device,
         tasks=found.tasks,
+        **told_of_training,
     )
 
 
@@ -233,6 +262,12 @@ def marks(entry: Entry, scale: Scale, suite: Suite) -> tuple[str, ...]:
         f"{missing:,} samples missing": missing > 0,
     }
     return (*reasons, *(mark for mark, holds in said.items() if holds))
+
+
+def seed_mark(entry: Entry) -> str:
+    """Whether seeds from 0 to the highest are neither in the entry nor left out with a reason. Entries of before knew no such rule, so it stands in none."""
+    told = {run.seed for run in entry.runs} | {one.seed for one in entry.seeds_left_out}
+    return "" if told == set(range(len(told))) else CHOSEN_SEEDS
 
 
 def code_mark(entry: Entry) -> str:

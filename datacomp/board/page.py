@@ -23,15 +23,16 @@ _SHOWN_CHARACTERS = 300  # of a name that the entry's record does not limit
 _SHOWN_ITEMS = 60
 
 
-def build(entries: Path, out: Path, results: Path | None = None) -> Board:
-    """Write the site of all entries below a folder to `out`; return what is on it. `results` holds published ones, by default the project's own.
+def build(entries: Path, out: Path, results: Path | None = None, *, names: str = "*.json") -> Board:
+    """Write the site of all entries below a folder to `out`; return what is on it.
 
-    Raises StageError when `out` holds something else than an earlier page.
+    `results` holds published ones, by default the project's own; `names` is the pattern of the entries' files. Raises StageError when `out` holds
+    something else than an earlier page.
     """
     if not entries.is_dir():
         raise StageError(f"there is no folder of entries at {entries}", repair="check the path, or make it: an empty folder gives an empty board")
     _check_target(entries, out)
-    board = rank.read(entries)
+    board = rank.read(entries, names)
     written = texts(board, published.read(results or rooms.leaderboard() / "published" / published.FILE))
     files.write_text(out / _MARKER, "Made by datacomp. Pages of entries that are gone are removed from here.\n")
     for name, text in written.items():
@@ -54,10 +55,9 @@ def _check_target(entries: Path, out: Path) -> None:
 def texts(board: Board, others: tuple[published.Table, ...]) -> dict[str, str]:
     """Every file of the site, by its path."""
     sections = [view.section(table) for table in board.tables]
+    scales = view.across_scales([found for found in sections if not found.table.earlier])
     written = {f"static/{name}": (_HERE / "static" / name).read_text(encoding="utf-8") for name in _STATIC}
-    written["index.html"] = _render(
-        "index.html", root="", sections=sections, scales=view.across_scales(sections), left_out=board.left_out, field=published.best(others)
-    )
+    written["index.html"] = _render("index.html", root="", sections=sections, scales=scales, left_out=board.left_out, field=published.best(others))
     written["published.html"] = _render("published.html", root="", tables=others, columns=published.COLUMNS)
     for section in sections:
         for place, listed in enumerate(section.table.listed):

@@ -1,4 +1,4 @@
-"""Pictures of a board as places on a canvas: averages against the size of a list and against compute, the Pareto front, methods from scale to scale.
+"""Pictures of a board as places on a canvas: averages against list size and compute, the Pareto front, trends across scales, loss curves.
 
 The templates draw them; nothing here knows about markup, and the same rows give the same numbers.
 """
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from datacomp import axes
+from datacomp.artifacts.loss_curve import LossCurve
 
 WIDTH, HEIGHT = 480, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 466, 16, 252  # of what the axes enclose
@@ -48,6 +49,27 @@ class Tick(NamedTuple):
 
     at: str
     label: str
+
+
+class Line(NamedTuple):
+    """One run's losses on the canvas."""
+
+    points: str
+    title: str
+
+
+class Curves(NamedTuple):
+    """The loss of some runs over their steps."""
+
+    key: str
+    title: str
+    description: str
+    axis: str
+    lines: tuple[Line, ...]
+    across: tuple[Tick, ...]
+    up: tuple[Tick, ...]
+    frame: tuple[int, int, int, int] = (_LEFT, _TOP, _RIGHT, _BOTTOM)
+    size: tuple[int, int] = (WIDTH, HEIGHT)
 
 
 class Picture(NamedTuple):
@@ -99,6 +121,46 @@ def picture(key: str, title: str, axis: str, points: Sequence[Point]) -> Picture
         across=tuple(Tick(x(amount), axes.short(amount)) for amount in axes.amounts(low, high)),
         up=tuple(Tick(y(average), f"{100 * average:.3g}") for average in axes.steps(bottom, top)),
     )
+
+
+def curves(key: str, runs: Sequence[tuple[int, LossCurve]], batch_samples: int) -> Curves:
+    """Lay the loss curves of runs, each with its seed, on linear axes of samples seen and losses."""
+    last = max(curve.steps[-1] for _, curve in runs)
+    losses = [loss for _, curve in runs for loss in curve.losses]
+    edge = max(0.04 * (max(losses) - min(losses)), 1e-3)
+    bottom, top = min(losses) - edge, max(losses) + edge
+
+    def x(step: float) -> str:
+        return f"{_LEFT + (_RIGHT - _LEFT) * step / last:.1f}"
+
+    def y(loss: float) -> str:
+        return f"{_BOTTOM - (_BOTTOM - _TOP) * (loss - bottom) / (top - bottom):.1f}"
+
+    def line(seed: int, curve: LossCurve) -> Line:
+        points = " ".join(f"{x(step)},{y(loss)}" for step, loss in zip(curve.steps, curve.losses, strict=True))
+        return Line(points, f"seed {seed}: {_ends(curve)}")
+
+    return Curves(
+        key=key,
+        title="Loss in training",
+        description=". ".join(f"Seed {seed}: {_ends(curve)}" for seed, curve in runs) + ".",
+        axis="samples seen in training",
+        lines=tuple(line(seed, curve) for seed, curve in runs),
+        across=tuple(Tick(x(amount / batch_samples), axes.short(amount)) for amount in _round(0, last * batch_samples)),
+        up=tuple(Tick(y(loss), f"{loss:.4g}") for loss in _round(bottom, top)),
+    )
+
+
+def _ends(curve: LossCurve) -> str:
+    half = next(place for place, step in enumerate(curve.steps) if 2 * step >= curve.steps[-1])
+    return ", ".join(f"{curve.losses[place]:.3f} after step {curve.steps[place]:,}" for place in sorted({0, half, len(curve.steps) - 1}))
+
+
+def _round(low: float, high: float) -> list[float]:
+    """Some four to eight round numbers of a span."""
+    power = 10.0 ** math.floor(math.log10((high - low) / 4))
+    step = next(digit * power for digit in (5, 2, 1) if (high - low) / (digit * power) >= 3)
+    return [place * step for place in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
 def front(points: Sequence[Point]) -> list[Point]:

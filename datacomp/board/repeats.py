@@ -1,6 +1,6 @@
 """Entries and runs that are others once more: the same run, checkpoint, results or metrics under another name."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from datacomp.artifacts.entry import Entry, SeedRun
 from datacomp.board import withdrawals
 from datacomp.errors import DatacompError, StageError
 
-_SAME = {"run_sha256": "run", "weights_sha256": "checkpoint", "results_sha256": "results", "tasks": "metrics"}
+_SAME = {"run_sha256": "run", "weights_sha256": "checkpoint", "results_sha256": "results", "tasks": "metrics", "loss_curve": "loss curve"}
 
 
 def read(folder: Path, but: Path) -> dict[str, Entry]:
@@ -57,9 +57,28 @@ def same_list(entry: Entry, earlier: Mapping[str, Entry]) -> list[str]:
     return [name for name, other in earlier.items() if _lists(other) == _lists(entry)]
 
 
+def split(entry: Entry, earlier: Mapping[str, Entry]) -> list[str]:
+    """The earlier entries that are of the same lists and recipe and were run by the same: their seeds belong into one entry, so that none is left out."""
+    same = [name for name in same_list(entry, earlier) if _measured(earlier[name]) == _measured(entry)]
+    return [name for name in same if earlier[name].run_by.strip().casefold() == entry.run_by.strip().casefold()]
+
+
+def of_same_recipe(entries: Sequence[Entry]) -> list[tuple[int, ...]]:
+    """For each entry the places of the others of the same lists and recipe, whoever ran them, measured by the same suite."""
+    groups: dict[tuple[object, ...], list[int]] = {}
+    keys = [(frozenset(_lists(entry)), *_measured(entry)) for entry in entries]
+    for place, key in enumerate(keys):
+        groups.setdefault(key, []).append(place)
+    return [tuple(other for other in groups[key] if other != place) for place, key in enumerate(keys)]
+
+
+def _measured(entry: Entry) -> tuple[str, ...]:
+    return entry.track, entry.recipe_sha256, entry.suite_sha256
+
+
 def _lists(entry: Entry) -> set[tuple[str, float]]:
     return {(source.subset.uids_sha256, source.weight) for source in entry.runs[0].sources}
 
 
 def _same(first: SeedRun, second: SeedRun) -> list[str]:
-    return [what for field, what in _SAME.items() if getattr(first, field) == getattr(second, field)]
+    return [what for field, what in _SAME.items() if getattr(first, field) is not None and getattr(first, field) == getattr(second, field)]

@@ -1,12 +1,12 @@
 """What a pull request proposes for the board: new entries and withdrawals are checked, what is there is not touched. Files are read, nothing of them is run."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from datacomp import digest
-from datacomp.artifacts.entry import WITHDRAWAL, Entry, Withdrawal
+from datacomp.artifacts.entry import VERIFICATION, WITHDRAWAL, Entry, Verification, Withdrawal
 from datacomp.board import rank, repeats, texts, verify, withdrawals
 from datacomp.board.verify import Check
 from datacomp.errors import DatacompError, StageError
@@ -43,8 +43,8 @@ def review(proposed: Path, base: Path) -> tuple[Reviewed, ...]:
         if name in before:
             found += [] if _same(path, before[name]) else [Reviewed(name, (Check("an entry is never edited", "a correction is a new entry"),))]
             continue
-        if name.endswith(WITHDRAWAL):
-            found.append(_withdrawal(name, path, before))
+        if name.endswith((WITHDRAWAL, VERIFICATION)):
+            found.append(_about(name, path, before))
             continue
         entry, reviewed = _new(name, path, earlier)
         found.append(reviewed)
@@ -72,27 +72,36 @@ def _new(name: str, path: Path, earlier: dict[str, Entry]) -> tuple[Entry | None
     if not rank.PLAIN_NAME.fullmatch(name) or path.is_symlink():
         return None, Reviewed(name, (Check("it is an entry's file", _ALLOWED),))
     try:
-        entry, checks = verify.for_board(path)
+        entry, checks = verify.for_newcomer(path)
     except DatacompError as error:
         return None, Reviewed(name, (Check("it is an entry", str(error).replace(str(path), name)),))
     place = f"{entry.track}/{entry.scale}/{path.name}"
     checks.append(Check("its place is that of its track and scale", "" if name == place else f"it belongs at {place}"))
-    checks.append(Check("no repeat of an earlier entry", "; ".join(repeats.of_earlier(entry, earlier))))
+    checks += among(entry, earlier)
     notes = tuple(f"{other} is of the same list" for other in repeats.same_list(entry, earlier))
     return entry, Reviewed(name, tuple(checks), notes)
 
 
-def _withdrawal(name: str, path: Path, before: dict[str, Path]) -> Reviewed:
-    """A record that takes an entry off the tables; who may ask for that is for people to say."""
+def among(entry: Entry, earlier: Mapping[str, Entry]) -> list[Check]:
+    """What the entries that are there say against a new one."""
+    parted = ", ".join(repeats.split(entry, earlier))
+    told = f"{parted} is of the same list and recipe and run by the same: hand in one entry of all seeds, and withdraw the other" if parted else ""
+    return [Check("no repeat of an earlier entry", "; ".join(repeats.of_earlier(entry, earlier))), Check("all seeds of a list stand in one entry", told)]
+
+
+def _about(name: str, path: Path, before: dict[str, Path]) -> Reviewed:
+    """A record that takes an entry off the tables, or vouches for one; who may do that is for people to say."""
+    kind, what, does = (Withdrawal, "withdrawal", "withdraws") if name.endswith(WITHDRAWAL) else (Verification, "verification", "vouches for")
     if not rank.PLAIN_NAME.fullmatch(name) or path.is_symlink():
-        return Reviewed(name, (Check("it is a withdrawal's file", _ALLOWED),))
+        return Reviewed(name, (Check(f"it is a {what}'s file", _ALLOWED),))
     try:
-        record = Withdrawal.read(path)
+        record = kind.read(path)
     except DatacompError as error:
-        return Reviewed(name, (Check("it is a withdrawal", str(error).replace(str(path), name)),))
-    withdrawn = [other for other, there in before.items() if there.is_file() and not there.is_symlink() and digest.of_file(there) == record.entry_sha256]
-    check = Check("it names an entry that is there", "" if withdrawn else f"none has the digest {record.entry_sha256[:12]}…")
-    return Reviewed(name, (check,), tuple(f"it withdraws {other}: a keeper of the board has to see who asks for it" for other in withdrawn))
+        return Reviewed(name, (Check(f"it is a {what}", str(error).replace(str(path), name)),))
+    meant = [other for other, there in before.items() if there.is_file() and not there.is_symlink() and digest.of_file(there) == record.entry_sha256]
+    check = Check("it names an entry that is there", "" if meant else f"none has the digest {record.entry_sha256[:12]}…")
+    checks = (check, Check("texts can be shown", "; ".join(texts.hidden(record.plain(), what))))
+    return Reviewed(name, checks, tuple(f"it {does} {other}: a keeper of the board has to see who asks for it" for other in meant))
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:

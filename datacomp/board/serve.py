@@ -20,12 +20,12 @@ _HEADERS = {
 }
 
 
-def serve(entries: Path, out: Path, port: int, ready: Callable[[str], None]) -> None:
+def serve(entries: Path, out: Path, port: int, ready: Callable[[str], None], *, names: str = "*.json") -> None:
     """Build the page of a folder of entries and serve it until interrupted; `ready` is told its address.
 
     Raises StageError when the port cannot be had.
     """
-    with server(entries, out, port) as running:
+    with server(entries, out, port, names) as running:
         ready(f"http://{HOST}:{running.server_port}")
         try:
             running.serve_forever()
@@ -33,9 +33,9 @@ def serve(entries: Path, out: Path, port: int, ready: Callable[[str], None]) -> 
             return
 
 
-def server(entries: Path, out: Path, port: int) -> http.server.ThreadingHTTPServer:
+def server(entries: Path, out: Path, port: int, names: str = "*.json") -> http.server.ThreadingHTTPServer:
     """Build the page and bind the port (0: any free one), without serving yet."""
-    site = _Site(entries, out)
+    site = _Site(entries, out, names)
 
     class Handler(_Handler):
         """Requests for this site."""
@@ -56,8 +56,8 @@ def server(entries: Path, out: Path, port: int) -> http.server.ThreadingHTTPServ
 class _Site:
     """A folder of entries and its page, built again when a file changed."""
 
-    def __init__(self, entries: Path, out: Path) -> None:
-        self.entries, self.out = entries, out
+    def __init__(self, entries: Path, out: Path, names: str) -> None:
+        self.entries, self.out, self.names = entries, out, names
         self._built: tuple[tuple[str, int, int], ...] | None = None
         self._building = threading.Lock()
 
@@ -65,7 +65,7 @@ class _Site:
         """Build unless the page is of today's files."""
         with self._building:
             if (state := self._state()) != self._built:
-                page.build(self.entries, self.out)
+                page.build(self.entries, self.out, names=self.names)
                 self._built = state
 
     def _state(self) -> tuple[tuple[str, int, int], ...]:

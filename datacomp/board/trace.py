@@ -62,7 +62,7 @@ def trace(path: Path, run_folders: Sequence[Path] = (), pool: Path | None = None
             digests=(
                 Known(what="results", sha256=digest.of_file(results_files.path_in(path, found.suite)), state="OK"),
                 _known("weights", found.weights_sha256, last, "the run's last checkpoint"),
-                _suite(found.suite, found.suite_sha256),
+                _suite(found.suite, found.suite_version, found.suite_sha256),
             ),
             command=commands.of_results("RUN", found.suite),
         )
@@ -100,7 +100,7 @@ def _of_seed(entry: Entry, run: SeedRun, place: Path | None, name: str) -> list[
         about=f"seed {run.seed}, suite {entry.suite} version {entry.suite_version}",
         digests=(
             _known("results", run.results_sha256, _of_file(place and results_files.path_in(place, entry.suite))),
-            _suite(entry.suite, entry.suite_sha256),
+            _suite(entry.suite, entry.suite_version, entry.suite_sha256),
         ),
         command=commands.of_results(name, entry.suite),
     )
@@ -205,8 +205,8 @@ def _pool(source: Source, record: ShardsRecord | None, folder: Path | None, name
     return Link(artefact="pool", about=about, digests=tuple(digests), command=commands.of_pool(source.pool, name))
 
 
-def _suite(name: str, sha256: str) -> Known:
-    return _known("suite", sha256, _today(lambda: suites.load(name).digest()), f"eval_suite/suites/{name}.toml")
+def _suite(name: str, version: int, sha256: str) -> Known:
+    return _known("suite", sha256, _today(lambda: suites.load(name, version).digest()), f"eval_suite/suites/{name}.toml")
 
 
 def _asset(name: str, sha256: str) -> Known:

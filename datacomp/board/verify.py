@@ -9,7 +9,7 @@ from datacomp import digest
 from datacomp.artifacts import run as runs
 from datacomp.artifacts.entry import Aggregate, Entry, SeedRun
 from datacomp.artifacts.results import Results
-from datacomp.board import averages, enter, lists, possible, repeats, texts
+from datacomp.board import averages, enter, lists, possible, repeats, texts, told
 from datacomp.declared import suite as suites
 from datacomp.declared import track as tracks
 from datacomp.declared.suite import Suite
@@ -18,6 +18,7 @@ from datacomp.errors import DatacompError, EntryError
 SELF_REPORTED = "self-reported"
 ARTEFACTS_CHECKED = "artefacts checked"
 RERUN = "re-run"
+SuiteOf = Callable[[str, int], Suite]
 
 
 class Check(NamedTuple):
@@ -60,12 +61,12 @@ def demand(path: Path, checks: list[Check]) -> None:
         raise EntryError(f"{path} does not hold: {broken[0].name}: {broken[0].problem}", repair="write it again with: datacomp enter")
 
 
-def check(entry: Entry, suite_of: Callable[[str], Suite] | None = None) -> list[Check]:
-    """Every check that needs the entry alone. `suite_of` reads a suite by its name; who checks many entries keeps what it read."""
+def check(entry: Entry, suite_of: SuiteOf | None = None) -> list[Check]:
+    """Every check that needs the entry alone. `suite_of` reads a suite by name and version; who checks many entries keeps what it read."""
     if hostile := texts.hidden(entry.plain()):
         return [Check("texts can be shown", "; ".join(hostile))]
     try:
-        track, scale, suite = tracks.load(entry.track), entry.recipe(), (suite_of or suites.load)(entry.suite)
+        track, scale, suite = tracks.load(entry.track), entry.recipe(), (suite_of or suites.load)(entry.suite, entry.suite_version)
     except DatacompError as error:
         return [Check("track, scale and suite are known", str(error))]
     digests = {
@@ -74,11 +75,11 @@ def check(entry: Entry, suite_of: Callable[[str], Suite] | None = None) -> list[
         "suite": (entry.suite_sha256, suite.digest()),
     }
     found = [Check(f"digest of the {name}", _differs(given, expected)) for name, (given, expected) in digests.items()]
-    found.append(Check("suite version", _differs(entry.suite_version, suite.spec.version)))
     again = [f"{name}: {problem}" for name, value in enter.repeated(entry.runs).items() if (problem := _differs(getattr(entry, name), value))]
     found.append(Check("pool and resources are those of the runs", "; ".join(again)))
     rules = enter.broken_rules(entry, scale, track)
     found.append(Check("rules of the track", "; ".join(rules)))
+    found.append(Check("what is told besides can be", "; ".join(told.problems(entry, scale))))
     found.append(Check("no run is another one", "; ".join(repeats.within(entry))))
     impossible = possible.problems(entry, suite)
     found.append(Check("metrics are possible", "; ".join(impossible)))
@@ -128,8 +129,19 @@ def _plus_minus(aggregate: Aggregate) -> str:
     return f"{aggregate.value:.6f} ± {aggregate.standard_error:.6f}"
 
 
-def for_board(path: Path, suite_of: Callable[[str], Suite] | None = None) -> tuple[Entry, list[Check]]:
-    """Read an entry and make every check that a board makes of one. Raises RecordError for what is no entry at all."""
+def for_newcomer(path: Path) -> tuple[Entry, list[Check]]:
+    """Read an entry that is to come to a board and make every check of it. Raises RecordError for what is no entry at all."""
+    entry, checks = for_board(path)
+    try:
+        version = suites.load(entry.suite).spec.version
+    except DatacompError:
+        return entry, checks  # which say so
+    earlier = f"it is version {entry.suite_version}, today's is {version}" if entry.suite_version != version else ""
+    return entry, [*checks, Check("the suite's version is today's", earlier)]
+
+
+def for_board(path: Path, suite_of: SuiteOf | None = None) -> tuple[Entry, list[Check]]:
+    """Read an entry and make every check that a board makes of one that is there. Raises RecordError for what is no entry at all."""
     entry = Entry.read(path)
     tests_only = f"scale {entry.scale} is for tests only" if enter.TESTS_ONLY in entry.marks else ""
     return entry, [*check(entry, suite_of), _form(entry, path), Check("the scale has a board", tests_only)]
@@ -149,8 +161,9 @@ def against_run(entry: Entry, folder: Path, *, weights: bool = True) -> tuple[Ch
         claimed = next((found for found in entry.runs if found.seed == seed), None)
         if claimed is None:
             return Check(name, f"the entry has no run with its seed, {seed}"), seed
-        true = enter.seed_run(run, suites.load(entry.suite))
-        differs = [field for field in type(true).model_fields if getattr(claimed, field) != getattr(true, field)]
+        true = enter.seed_run(run, suites.load(entry.suite, entry.suite_version))
+        untold = {"loss_curve"} if claimed.loss_curve is None or true.loss_curve is None else set()  # entries of before, and bundles, have none
+        differs = [field for field in type(true).model_fields if field not in untold and getattr(claimed, field) != getattr(true, field)]
         return Check(name, f"the entry says something else about its {', '.join(differs)}" if differs else ""), seed
     except DatacompError as error:
         return Check(name, str(error)), seed

@@ -1,13 +1,15 @@
 """What the page shows, as plain values: every number formatted, every place on a line computed, nothing written."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from datacomp.artifacts.entry import Aggregate, Entry
 from datacomp.artifacts.run import Source
-from datacomp.board import averages, choices, commands, enter, pictures, standing, verify
+from datacomp.board import averages, choices, commands, enter, pictures, repeats, reports, standing
 from datacomp.board.compare import Difference, Measured
-from datacomp.board.pictures import Picture, Point
+from datacomp.board.pictures import Curves, Picture, Point
 from datacomp.board.rank import Listed, Table
+from datacomp.board.reports import Report
 from datacomp.declared import pool as pools
 from datacomp.declared import scale as scales
 from datacomp.declared import suite as suites
@@ -45,6 +47,8 @@ class Row(NamedTuple):
     ranks: str  # from the highest to the lowest that chance could have given it; empty for a reference
     gain: Difference | None  # over no filter on the same reachable pool
     reached: float | None  # share of the pool
+    trust: str
+    same: tuple[int, ...]  # places of the other entries of the same list and recipe, in the order of the table
     measured: str  # the rest is for the page's program
     words: str
     traits: str
@@ -91,13 +95,23 @@ class TaskRow(NamedTuple):
     bar: Bar
 
 
+class Together(NamedTuple):
+    """All entries of one list and recipe: how the others are called, and the average of all their runs."""
+
+    others: tuple[tuple[Listed, str], ...]  # with their seeds
+    average: Aggregate
+    runs: int
+
+
 class EntryView(NamedTuple):
     """One entry's own page."""
 
     listed: Listed
     section: Section
     row: Row
-    trust: str
+    together: Together | None
+    losses: Curves | None
+    reports: tuple[Report, ...]
     marks: tuple[tuple[str, str], ...]  # the mark, and what it means
     aggregates: tuple[tuple[str, Aggregate], ...]
     tasks: tuple[TaskRow, ...]
@@ -117,7 +131,7 @@ def signed(share: float) -> str:
 
 def section(table: Table) -> Section:
     """Join a table with its records, its rows and the span of its lines."""
-    scale, suite = scales.load(table.scale), suites.load(table.suite)
+    scale, suite = scales.load(table.scale), suites.load(table.suite, table.suite_version)
     means = [listed.entry.aggregates[averages.AVERAGE] for listed in table.listed]
     span, pool = _span(means), pools.load(scale.pool)
     entries = [listed.entry for listed in table.listed]
@@ -125,11 +139,12 @@ def section(table: Table) -> Section:
     reached = [one[averages.AVERAGE] for one in known]
     intervals = iter(standing.rank_intervals([one for entry, one in zip(entries, reached, strict=True) if not _reference(entry)]))
     rows: list[Row] = []
-    for listed, mean, measured, gain in zip(table.listed, means, known, standing.gains(entries, reached), strict=True):
+    same = repeats.of_same_recipe(entries)
+    for listed, mean, measured, gain, others in zip(table.listed, means, known, standing.gains(entries, reached), same, strict=True):
         ranked = not _reference(listed.entry)
         rank = str(1 + sum(bool(row.rank) for row in rows)) if ranked else ""
         ranks = "–".join(map(str, sorted(set(next(intervals))))) if ranked else ""  # noqa: RUF001 - from, to
-        rows.append(_row(listed, suite, pool, len(rows) + 1, rank, ranks, gain, measured, whisker(mean, span)))
+        rows.append(_row(listed, suite, pool, len(rows) + 1, rank, ranks, gain, measured, whisker(mean, span), others))
     valid = [row for row in rows if not row.reference]
     columns = zip(*((row.average, *row.groups) for row in valid), strict=True)
     key = f"{table.track}-{table.division}-{table.scale}-{table.suite}-v{table.suite_version}"
@@ -192,6 +207,7 @@ def _row(
     gain: Difference | None,
     measured: dict[str, Measured],
     line: Whisker,
+    same: tuple[int, ...],
 ) -> Row:
     entry = listed.entry
     return Row(
@@ -203,20 +219,33 @@ def _row(
         average=entry.aggregates[averages.AVERAGE],
         whisker=line,
         groups=tuple(entry.aggregates[group.name] for group in suite.spec.groups),
-        badges=tuple(mark for mark in _marks(entry) if mark not in _OF_TABLE and not mark.startswith(_NO_ENTRY)),
+        badges=tuple(mark for mark in _marks(entry, others=len(same)) if mark not in _OF_TABLE and not mark.startswith(_NO_ENTRY)),
         reference=_reference(entry),
         ranks=ranks,
         gain=gain,
         reached=standing.reached(entry, pool),
+        trust=listed.trust,
+        same=same,
         measured=choices.measured_text(entry, suite, measured),
         words=choices.words(entry),
-        traits=choices.traits(entry),
+        traits=choices.traits(listed),
     )
 
 
-def _marks(entry: Entry) -> tuple[str, ...]:
-    """An entry's own marks, and what this board knows of its code."""
-    return (*entry.marks, *filter(None, [enter.code_mark(entry)]))
+def _marks(entry: Entry, *, others: int) -> tuple[str, ...]:
+    """An entry's own marks, and what this board knows of its code, its seeds and its resources; `others` are of the same list and recipe."""
+    known = (
+        enter.code_mark(entry),
+        enter.seed_mark(entry),
+        _seeds_left_out(len(entry.seeds_left_out)),
+        "" if choices.is_public(entry) else choices.WITHOUT_ADDRESS,
+        f"list entered {others + 1} times" * bool(others),
+    )
+    return (*entry.marks, *filter(None, known))
+
+
+def _seeds_left_out(count: int) -> str:
+    return f"{count} seed{'s' * (count > 1)} left out" if count else ""
 
 
 def _reference(entry: Entry) -> str:
@@ -262,13 +291,35 @@ def entry_view(found: Section, place: int) -> EntryView:
         listed=listed,
         section=found,
         row=row,
-        trust=verify.SELF_REPORTED,  # the board sees entries only, never the runs behind them
-        marks=tuple((mark, meaning(mark)) for mark in _marks(entry)),
+        together=_together(found, place) if row.same else None,
+        losses=_losses(entry, found.scale),
+        reports=tuple(_reports(entry)),
+        marks=tuple((mark, meaning(mark)) for mark in _marks(entry, others=len(row.same))),
         aggregates=(("Average", row.average), *((group.title, mean) for group, mean in zip(suite.spec.groups, row.groups, strict=True))),
         tasks=tuple(tasks),
         sources=entry.runs[0].sources,
-        commands=commands.of_chain(entry, found.pool.name),
+        commands=commands.of_chain(entry, found.pool.name, earlier=found.table.earlier),
     )
+
+
+def _together(found: Section, place: int) -> Together:
+    """An entry with the others of its list and recipe."""
+    listed = found.table.listed
+    group = sorted((place, *found.rows[place].same))
+    runs = [run.tasks for other in group for run in listed[other].entry.runs]
+    others = tuple((listed[other], ", ".join(str(run.seed) for run in listed[other].entry.runs)) for other in found.rows[place].same)
+    return Together(others, averages.aggregate(found.suite, found.suite.counting, runs), len(runs))
+
+
+def _losses(entry: Entry, scale: Scale) -> Curves | None:
+    told = [(run.seed, run.loss_curve) for run in entry.runs if run.loss_curve]
+    return pictures.curves("losses", told, scale.budget.global_batch_samples) if told else None
+
+
+def _reports(entry: Entry) -> Iterator[Report]:
+    names = {source.subset.uids_sha256: source.name for source in entry.runs[0].sources}
+    for place, one in enumerate(entry.list_reports):
+        yield reports.report(one, names[one.uids_sha256], f"bars-{place}")
 
 
 def meaning(mark: str) -> str:
@@ -279,6 +330,8 @@ def meaning(mark: str) -> str:
         "for tests only": "The scale is for trying the program, not for results.",
         "open division": "Training differs from the scale's recipe. Compare within the open division only.",
         "single seed": "Trained once. The standard errors hold the error from the test samples only, not how much training runs differ.",
+        enter.CHOSEN_SEEDS: "The seeds are not those from 0 on, and nothing is said of the others: whether there were better and worse ones, nobody can see.",
+        choices.WITHOUT_ADDRESS: "It names a model or data from outside without an address, so others may not be able to make the list again.",
         enter.UNRELEASED_CODE: "Made with a version of the program that was never released, so others may not be able to make it again.",
         enter.MODIFIED_CODE: "Made with a program that says it is a released version and is not: its code was changed.",
     }
@@ -286,4 +339,8 @@ def meaning(mark: str) -> str:
         return f"Shown as a reference and not ranked: {mark.removeprefix(_NO_ENTRY).lstrip(': ')}."
     if mark.endswith("samples missing"):
         return f"{mark.removesuffix(' missing')} of the list were not found in the pool's shards, so the list was trained on without them."
+    if mark.endswith(" left out"):
+        return "Runs of other seeds were left out; the reasons stand below."
+    if mark.startswith("list entered"):
+        return "Other entries are of the same list and recipe; they stand below, with the average of all their runs."
     return said.get(mark, mark)

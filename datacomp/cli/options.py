@@ -1,5 +1,6 @@
 """Options that several commands share, each with its help."""
 
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import typer
 from datacomp import places
 
 if TYPE_CHECKING:
+    from datacomp.artifacts.entry import SeedLeftOut
     from datacomp.board.enter import About
     from datacomp.launch.local import Workers
     from datacomp.launch.profile import Place
@@ -37,6 +39,14 @@ Description = Annotated[str, typer.Option("--description", help="A few sentences
 Links = Annotated[list[str] | None, typer.Option("--link", help="An address to read more; may be given several times.", show_default=False)]
 Sources = Annotated[
     Path | None, typer.Option("--sources", help="Track byod: what is to be said of each source, .toml; docs/guide.md shows one.", show_default=False)
+]
+LeftOut = Annotated[
+    list[str] | None,
+    typer.Option("--left-out", help="A seed that was trained and is not entered, and why, SEED: REASON; may be given several times.", show_default=False),
+]
+Inspected = Annotated[
+    list[Path] | None,
+    typer.Option("--inspected", help="Numbers that datacomp inspect --json wrote of the list, for the entry's page; once for each list.", show_default=False),
 ]
 Track = Annotated[str, typer.Option("--track", help="A track of tracks/rules/: filtering, byod.")]
 
@@ -100,7 +110,18 @@ def command() -> str:
     return shlex.join(["datacomp", *sys.argv[1:]])
 
 
-def about(method: str, author: str, run_by: str, description: str, links: list[str] | None, sources: Path | None, track: str) -> "About":
+def about(
+    method: str,
+    author: str,
+    run_by: str,
+    description: str,
+    links: list[str] | None,
+    sources: Path | None,
+    track: str,
+    *,
+    left_out: list[str] | None = None,
+    inspected: list[Path] | None = None,
+) -> "About":
     """What was said of an entry, refused here rather than after hours of training."""
     from datacomp.board import enter
     from datacomp.declared import track as tracks
@@ -108,6 +129,22 @@ def about(method: str, author: str, run_by: str, description: str, links: list[s
     said: dict[str, object] = {"method": method, "author": author, "run_by": run_by, "description": description, "links": tuple(links or ())}
     if sources:
         said["sources"] = enter.Sources.read(sources)
+    said["seeds_left_out"] = tuple(map(_left_out, left_out or ()))
+    if inspected:
+        from datacomp.subset import inspect, report
+
+        said["list_reports"] = tuple(report.report(inspect.Inspection.read(path)) for path in inspected)
     found = enter.About.of(said, "what is said of the entry")
     enter.check_told(found, tracks.load(track))
     return found
+
+
+def _left_out(text: str) -> "SeedLeftOut":
+    """A seed and why it is not entered, as in "3: the node died"."""
+    from datacomp.artifacts.entry import SeedLeftOut
+    from datacomp.errors import EntryError
+
+    seed, _, reason = text.partition(":")
+    if not re.fullmatch(r"-?\d{1,18}", seed.strip()) or not reason.strip():
+        raise EntryError(f"{text!r} names no seed and reason", allowed="SEED: REASON, as in --left-out '3: the node died'")
+    return SeedLeftOut.of({"seed": int(seed), "reason": reason.strip()}, "a seed that is left out")

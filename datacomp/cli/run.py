@@ -8,7 +8,7 @@ import typer
 
 from datacomp import places
 from datacomp.cli import options
-from datacomp.cli.options import AllowMissing, Data, Description, Links, Profile, RunBy, Seeds, Sources, Threads, Track
+from datacomp.cli.options import AllowMissing, Data, Description, Inspected, LeftOut, Links, Profile, RunBy, Seeds, Sources, Threads, Track
 
 if TYPE_CHECKING:
     from datacomp.declared.scale import Scale
@@ -36,6 +36,8 @@ def run(
     description: Description = "",
     link: Links = None,
     sources: Sources = None,
+    left_out: LeftOut = None,
+    inspected: Inspected = None,
     threads: Threads = None,
     save_every: Annotated[float, typer.Option("--save-every", min=0, help="Minutes between the points from which a killed run goes on.")] = 10.0,
     profile: Profile = "",
@@ -64,7 +66,17 @@ def run(
         scale=recipe,
         pool=places.at(profiles.needed(pool, "pool", option="--pool FOLDER", example="build/demo/pool")),
         subset=listed,
-        about=options.about(method or listed.stem, author or settings.author or getpass.getuser(), run_by, description, link, sources, track),
+        about=options.about(
+            method or listed.stem,
+            author or settings.author or getpass.getuser(),
+            run_by,
+            description,
+            link,
+            sources,
+            track,
+            left_out=left_out,
+            inspected=inspected,
+        ),
         out=out or Path(settings.out) / recipe.name,
         suite=suites.load(suite or settings.suite or _usual_suite(recipe)),
         track=track,

@@ -9,7 +9,7 @@ from datacomp import places
 from datacomp.board import texts
 from datacomp.cli import options
 from datacomp.cli.enter import show_checks
-from datacomp.cli.options import Author, Description, Links, Method, RunBy, Sources, Suite, Track
+from datacomp.cli.options import Author, Description, Inspected, LeftOut, Links, Method, RunBy, Sources, Suite, Track
 
 if TYPE_CHECKING:
     from datacomp.pipelines.submit import Leaving, State
@@ -68,6 +68,8 @@ def prepare(
     description: Description = "",
     link: Links = None,
     sources: Sources = None,
+    left_out: LeftOut = None,
+    inspected: Inspected = None,
 ) -> None:
     """Write a bundle: an entry and all that bears it out, in a folder that can be handed to anybody."""
     from datacomp.artifacts import run as runs
@@ -83,10 +85,10 @@ def prepare(
     beside = run[0].parent / bundle.ENTRY
     if not (method and author) and not beside.is_file():
         raise EntryError(f"there is no {beside}", repair="say --method and --author, as of datacomp enter")
-    if not (method and author) and any((method, author, run_by, description, link, sources)):
+    if not (method and author) and any((method, author, run_by, description, link, sources, left_out, inspected)):
         raise EntryError(f"part of a new entry is said, in place of {beside}", repair="say both --method and --author, or nothing of an entry")
     if method:
-        about = options.about(method, author, run_by, description, link, sources, track)
+        about = options.about(method, author, run_by, description, link, sources, track, left_out=left_out, inspected=inspected)
         entry = enter.enter(finished, suites.load(suite), tracks.load(track), about)
     else:
         entry = Entry.read(beside)

@@ -19,7 +19,7 @@ from datacomp.declared.suite import Suite
 
 def show_entries(entries: Sequence[Entry]) -> None:
     """Print entries of one suite, the best average first."""
-    suite = suites.load(entries[0].suite)
+    suite = suites.load(entries[0].suite, entries[0].suite_version)
     shared = [mark for mark in entries[0].marks if all(mark in entry.marks for entry in entries)]
     about = (entries[0].track, f"scale {entries[0].scale}", f"suite {suite.spec.name} version {suite.spec.version}", *shared)
     typer.echo(f"{', '.join(about)}; in percent ± standard error")

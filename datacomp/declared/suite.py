@@ -1,12 +1,13 @@
 """The measuring stick: tasks, groups and averages of one suite version."""
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import pydantic
 
 from datacomp import rooms
 from datacomp.declared import lock
-from datacomp.errors import RecordError
+from datacomp.errors import LockError, RecordError
 from datacomp.records import Digest, Record
 
 Family = Literal["classification", "iwildcam", "camelyon17", "fmow", "dollar_street", "geode", "faces", "retrieval", "winogavil"]
@@ -110,14 +111,33 @@ class Suite(Record):
         return tuple(task for task in self.tasks if not names or task.name in names)
 
 
-def load(name: str) -> Suite:
-    """Read one suite and its tasks."""
+EARLIER = "earlier"  # folder of the versions that were
+
+
+def load(name: str, version: int | None = None) -> Suite:
+    """Read one suite and its tasks: today's version, or an earlier one that is kept whole.
+
+    Raises RecordError for what is neither, LockError for a kept one that differs from what it was.
+    """
     room = rooms.eval_suite()
     spec = lock.read(SuiteSpec, room, "suites", name)
+    if version is not None and version != spec.version:
+        return _earlier(room, name, version, spec.version)
     suite = Suite(spec=spec, tasks=tuple(lock.read(Task, room, "tasks", task) for task in spec.tasks))
     for group in (*spec.groups, *spec.subsets):
         if unknown := set(group.tasks) - set(suite.counting):
             raise RecordError(f"suite {name}: group {group.name} names {', '.join(sorted(unknown))}", allowed=", ".join(suite.counting))
+    return suite
+
+
+def _earlier(room: Path, name: str, version: int, today: int) -> Suite:
+    stem = f"{name}-v{version}"
+    path = room / EARLIER / f"{stem}.json"
+    if not path.is_file():
+        raise RecordError(f"suite {name} has no version {version}", allowed=f"today's, {today}, and those kept in {room.name}/{EARLIER}/")
+    suite = Suite.read(path)
+    if (suite.spec.name, suite.spec.version) != (name, version) or suite.digest() != lock.locks(room).get(f"{EARLIER}/{stem}"):
+        raise LockError(f"{room.name}/{EARLIER}/{stem}.json is not what the lock of the room holds", repair="restore the file; what was measured stays")
     return suite
 
 

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from datacomp.artifacts import loss_curve, run_folder
 from datacomp.artifacts import run as runs
-from datacomp.artifacts import run_folder
 from datacomp.artifacts.entry import Entry, SeedRun
 from datacomp.artifacts.results import TaskResult
 from datacomp.artifacts.run import Run
@@ -57,7 +57,7 @@ def check(path: Path, beside: Beside, wanted: Wanted) -> tuple[Entry, list[Check
         claimed = next(found for found in entry.runs if found.seed == run.record.inputs.seed)
         again += [_checked(f"seed {claimed.seed}, {task} again", lambda: _task(entry, claimed, run, task, wanted)) for task in wanted.tasks]  # noqa: B023
         if wanted.steps:
-            again.append(_checked(f"seed {claimed.seed}, the first {wanted.steps:,} steps again", lambda: _steps(run, wanted)))  # noqa: B023
+            again.append(_checked(f"seed {claimed.seed}, the first {wanted.steps:,} steps again", lambda: _steps(claimed, run, wanted)))  # noqa: B023
     agrees = not any(found.problem for found in again)
     is_rerun = agrees and level == verify.ARTEFACTS_CHECKED and wanted.tasks and wanted.steps
     return entry, checks + again, verify.RERUN if is_rerun else level if agrees else verify.SELF_REPORTED
@@ -72,7 +72,7 @@ def _checked(name: str, find: Callable[[], str]) -> Check:
 
 def _task(entry: Entry, claimed: SeedRun, run: Run, name: str, wanted: Wanted) -> str:
     """Evaluate a task from the checkpoint, in a folder that knows no results, and compare every metric."""
-    suite = suites.load(entry.suite)
+    suite = suites.load(entry.suite, entry.suite_version)
     suite.chosen((name,))
     with _bare(run) as copy:
         data = test_sets.locate(suite, wanted.data, (name,))
@@ -92,14 +92,16 @@ def other_metrics(claimed: TaskResult, found: TaskResult) -> str:
     return ""
 
 
-def _steps(run: Run, wanted: Wanted) -> str:
-    """Train the first steps again and compare the losses with those of the submitted log."""
+def _steps(claimed: SeedRun, run: Run, wanted: Wanted) -> str:
+    """Train the first steps again and compare the losses with those of the entry's curve, or of the submitted log where it has none."""
     inputs = run.record.inputs
     if [source.shards_sha256 for source in inputs.sources] != [shard_set.digest for shard_set in wanted.shards]:
         return f"the shards that were given are not those of the run: {', '.join(source.name for source in inputs.sources)}"
-    submitted = {line.step: line.loss for line in run_folder.read(run.path).log if 0 < line.step <= wanted.steps}
-    if not submitted:
-        return f"the submitted {run_folder.LOG} has no loss of these steps"
+    curve = claimed.loss_curve
+    lines = zip(curve.steps, curve.losses, strict=True) if curve else ((line.step, line.loss) for line in run_folder.log(run.path))
+    submitted = {step: loss for step, loss in lines if 0 < step <= wanted.steps}
+    if lacking := sorted({*range(1, min(wanted.steps, loss_curve.FIRST_STEPS) + 1)} - submitted.keys()):
+        return f"the submitted {'loss curve' if curve else run_folder.LOG} has no loss of step {lacking[0]}"
     with tempfile.TemporaryDirectory() as folder:
         train(
             scales.load(inputs.scale),
@@ -119,7 +121,7 @@ def other_losses(submitted: dict[int, float], found: dict[int, float], allowed: 
     """At which step losses differ by more than machines do, in words."""
     for step, loss in submitted.items():
         if not abs(loss - found[step]) <= allowed:
-            return f"the loss after step {step:,} is {loss:.4f} in the submitted log and {found[step]:.4f} here; up to {allowed:g} is what machines differ by"
+            return f"the loss after step {step:,} is {loss:.4f} as submitted and {found[step]:.4f} here; up to {allowed:g} is what machines differ by"
     return ""
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from datacomp import digest
+from datacomp import digest, rooms
 from datacomp.artifacts import pool as pools
 from datacomp.artifacts import queued as queue
 from datacomp.artifacts import results, run_folder, shards
@@ -15,7 +15,7 @@ from datacomp.artifacts.entry import Entry
 from datacomp.artifacts.queued import Queued
 from datacomp.artifacts.run import Run
 from datacomp.board import lists as board_lists
-from datacomp.board import verify
+from datacomp.board import repeats, review, verify
 from datacomp.board.enter import About, Sources
 from datacomp.board.verify import Check
 from datacomp.declared import board as boards
@@ -155,19 +155,26 @@ def validate(path: Path) -> list[Check]:
     Raises RecordError or StageError for what is neither.
     """
     if not path.is_dir():
-        return verify.for_board(path)[1]
+        entry, checks = verify.for_newcomer(path)
+        return [*checks, *_among(entry, path)]
     bundle = bundles.read(path)
     found = [Check(f"file {name}", bundles.problem(path, name, file)) for name, file in bundle.files.items()]
     if any(one.problem for one in found):
         return found
-    entry, checks = verify.for_board(path / bundles.ENTRY)
-    found += checks
+    entry, checks = verify.for_newcomer(path / bundles.ENTRY)
+    found += [*checks, *_among(entry, path / bundles.ENTRY)]
     for seed in entry.runs:
         folder = run_folder.of_seed(path, seed.seed)
         has_weights = any(name.startswith(f"{folder.name}/checkpoints/") for name in bundle.files)
         checked, of_seed = verify.against_run(entry, folder, weights=has_weights)
         found.append(Check(checked.name, checked.problem or ("" if of_seed == seed.seed else f"it has seed {of_seed}")))
     return [*found, *_list_checks(path, bundle, entry), *_text_checks(path, bundle, entry)]
+
+
+def _among(entry: Entry, path: Path) -> list[Check]:
+    """What the entries of this copy of the board say against one, but for itself."""
+    there = repeats.read(rooms.leaderboard() / "entries", path)
+    return review.among(entry, {name: other for name, other in there.items() if other != entry})
 
 
 def _list_checks(path: Path, bundle: Bundle, entry: Entry) -> list[Check]:

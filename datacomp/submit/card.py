@@ -40,6 +40,7 @@ def card(entry: Entry, names: Iterable[str]) -> str:
         ),
         f"outside models and data used to choose samples: {', '.join(map(code, entry.external_resources)) or 'none stated'}",
         f"seeds: {', '.join(str(run.seed) for run in entry.runs)}; division {entry.division}",
+        *(f"seed {one.seed} was left out: {code(one.reason)}" for one in entry.seeds_left_out),
         *(f"{code(place)} = {code(value)}, a change of the recipe" for place, value in entry.changes.items()),
         *(f"mark: {code(mark)}" for mark in entry.marks),
         *(f"<{link}>" for link in entry.links),

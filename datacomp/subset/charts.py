@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from datacomp.subset import counting
+from datacomp.subset import counting, histograms
 from datacomp.subset.histograms import Bin, Histogram, Split
 from datacomp.subset.inspect import Inspection, Score
 from datacomp.subset.wording import number, score_title
@@ -65,7 +65,7 @@ def of(numbers: Inspection) -> tuple[list[Chart], list[Chart]]:
 
 
 def _score_chart(score: Score, key: str) -> Chart:
-    starts = _starts(_filled(score.histogram.bins))
+    starts = _starts(histograms.filled(score.histogram.bins))
     step = starts[1] - starts[0]
     labels = tuple(start for start in starts if round(start / step) % _EVEN_LABELS == 0)
     chart = _chart(score.histogram, key, _Quantity(f"CLIP score {score_title(score.histogram.name)}", "cosine of picture and caption", False, labels))
@@ -75,7 +75,7 @@ def _score_chart(score: Score, key: str) -> Chart:
 
 
 def _chart(histogram: Histogram, key: str, quantity: _Quantity) -> Chart:
-    bins = _filled(histogram.bins)
+    bins = histograms.filled(histogram.bins)
     highest = max((found.counted.rows for found in bins), default=0)
     return Chart(
         key=key,
@@ -95,12 +95,6 @@ def _median(value: float | None, last: Bin) -> str:
     if value is None:
         return ""
     return f"{number(value)} or more" if last.end is None and value == last.start else number(value)
-
-
-def _filled(bins: Sequence[Bin]) -> Sequence[Bin]:
-    """The bins from the first to the last that holds a row."""
-    filled = [place for place, found in enumerate(bins) if found.counted.rows]
-    return bins[filled[0] : filled[-1] + 1] if filled else bins[:1]
 
 
 def _starts(bins: Sequence[Bin]) -> list[float]:

@@ -7,6 +7,7 @@ import polars as pl
 
 from datacomp import draws, progress, tables, uids
 from datacomp.artifacts import pool as pools
+from datacomp.artifacts.list_report import MAX_TIMES
 from datacomp.artifacts.pool import Pool, Span
 from datacomp.errors import PoolError
 from datacomp.subset import histograms
@@ -17,7 +18,6 @@ from datacomp.subset.pairs import Lowest
 
 MAX_SCORES = 6  # columns, by name
 CANDIDATE_PAIRS, EDGE_PAIRS = 600, 8  # of each side
-MAX_TIMES = 10  # multiplicities from here on are counted as one
 _CAPTION_CHARACTERS, _URL_CHARACTERS = 2000, 400  # of a chosen pair are kept
 _DOMAIN = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?:[wW]{3}\.)?([^/?#:]+)"
 

@@ -52,6 +52,12 @@ class Histogram(Record):
     median_dropped: float | None
 
 
+def filled(bins: Sequence[Bin]) -> Sequence[Bin]:
+    """The bins from the first to the last that holds a row; one where none does."""
+    places = [place for place, found in enumerate(bins) if found.counted.rows]
+    return bins[places[0] : places[-1] + 1] if places else bins[:1]
+
+
 class Edges(NamedTuple):
     """Where bins begin: fine ones, and those of them (by index) at which a shown one begins. An open scale's last bin has no end."""
 

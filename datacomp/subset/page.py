@@ -6,7 +6,8 @@ from pathlib import Path
 import jinja2
 
 from datacomp import files, pages
-from datacomp.subset import charts, counting, view, wording
+from datacomp.artifacts import list_report
+from datacomp.subset import charts, view, wording
 from datacomp.subset.inspect import Inspected
 
 _HERE = Path(__file__).parent
@@ -49,5 +50,5 @@ def _template() -> jinja2.Template:
     environment = pages.environment(_HERE / "templates")
     environment.filters |= {"percent": wording.percent, "count": lambda number: f"{number:,}", "clean": lambda words: wording.clean(str(words))}
     environment.filters |= {"some": lambda items: sorted(items.items())[:_SHOWN_ITEMS]}
-    environment.globals |= {"plot": charts.PLOT, "strip": charts.STRIP, "most_times": counting.MAX_TIMES}
+    environment.globals |= {"plot": charts.PLOT, "strip": charts.STRIP, "most_times": list_report.MAX_TIMES}
     return environment.get_template("inspect.html")

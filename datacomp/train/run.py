@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import datacomp
 from datacomp import digest, files, places, progress
+from datacomp.artifacts import loss_curve
 from datacomp.artifacts import run as runs
 from datacomp.artifacts.run import REHEARSAL, Code, Inputs, Run, RunRecord, Source
 from datacomp.artifacts.run_folder import INPUTS
@@ -27,7 +28,6 @@ from datacomp.train.hardware import Hardware
 from datacomp.train.log import Log
 from datacomp.train.store import Store
 
-_LOGGED_STEPS = 20  # the first are all logged: whoever checks an entry takes them again
 RECORDED_PACKAGES = ("torch", "torchvision", "open_clip_torch", "timm", "numpy", "pillow", "safetensors")
 
 
@@ -185,6 +185,7 @@ class _Training:
         if initial is not None:
             load.load_weights(self._trainer.network, initial)
         cost.check_disk(out, scale, self._trainer.network)
+        self._curve = loss_curve.steps(course.steps)
         self._batches = data.Batches(stream, scale, seed, rank=world.rank, rank_batch_samples=budget.rank_batch_samples(scale.budget, world.size))
 
     def run(self, saved: Callable[[int], None]) -> Position:
@@ -210,7 +211,7 @@ class _Training:
         """Log a step and save what is due; return when a point to go on from was saved last."""
         course = self._course
         is_kept = position.step in course.checkpoints
-        if is_kept or course.halfway or position.step <= _LOGGED_STEPS or log.is_due():
+        if is_kept or course.halfway or position.step in self._curve or log.is_due():
             log.add(position.step, self._values(loss, position))
             self._check_days(log.projected_s(self._scale.budget.steps))
         if is_kept:  # before the point to go on from: behind it, nobody would write these weights
