@@ -367,20 +367,20 @@ def test_a_new_entry_is_on_the_served_page_at_the_next_request(make_entry, folde
 def test_a_group_s_own_runs_are_shown_as_they_land(make_entry, tmp_path):
     """Folders as `datacomp run` leaves them, with records of other kinds in them."""
     runs = tmp_path / "runs"
-    make_entry("first").write(runs / "a" / "entry.json")
+    make_entry("early list").write(runs / "a" / "entry.json")
     (runs / "a" / "seed0" / "evaluation").mkdir(parents=True)
     (runs / "a" / "seed0" / "run.json").write_text("{}")
     running = serve.server(runs, tmp_path / "out", 0, "entry.json")
     thread = Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     before = ask(running.server_port, "GET", "/")[2]
-    make_entry("second", seeds=(9,)).write(runs / "b" / "entry.json")
+    make_entry("later list", seeds=(9,)).write(runs / "b" / "entry.json")
     after = ask(running.server_port, "GET", "/")[2]
     running.shutdown()
     thread.join()
     running.server_close()
-    assert ("first" in before, "second" in before, "Left out" in before) == (True, False, False)
-    assert "second" in after
+    assert ("early list" in before, "later list" in before, "Left out" in before) == (True, False, False)
+    assert "later list" in after
 
 
 def test_the_served_page_forbids_everything_from_elsewhere(served):

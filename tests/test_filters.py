@@ -138,7 +138,7 @@ def test_an_asset_with_another_content_is_refused(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("unheard_of", {}, "Allowed: basic_filter, clip_score, image_based, .*text_based"),
+        ("unheard_of", {}, "Allowed: basic_filter, clip_score, .*image_based, .*text_based"),
         ("no_filter", {"fraction": 0.3}, "no_filter has no option 'fraction'"),
         ("random", {}, "add --fraction"),
         ("random", {"fraction": 1.5}, "Allowed: above 0 and up to 1"),

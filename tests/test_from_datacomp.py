@@ -105,9 +105,21 @@ def test_a_list_of_one_s_own_is_trained_on_and_evaluated(small_pool, tmp_path):
     assert (tmp_path / "run" / "evaluation" / "nano.json").is_file()
 
 
+@pytest.mark.usefixtures("same_models")
+def test_the_centroids_command_makes_centroids_as_the_published_script_was_called(small_pool, tmp_path):
+    shutil.copytree(small_pool.path, tmp_path / "pool")
+    old, new = next(tuple(map(str.strip, block)) for block in BLOCKS if "image_based_clustering.py" in block[0])
+    made = []
+    for line in (old.replace("python image_based_clustering.py", "datacomp cluster centroids").replace("path/to/pool/metadata", "path/to/pool"), new):
+        run(line.replace("100000", "5"), tmp_path)
+        made.append((tmp_path / "centroids.npy").read_bytes())
+        (tmp_path / "centroids.npy").unlink()
+    assert made[0] == made[1]
+
+
 def test_every_command_of_the_page_is_run_here():
     ours = [line.strip() for block in BLOCKS for line in block if line.strip().startswith("datacomp")]
-    assert len(ours) == len(FILTERS) + 2 + 2 + 1 + 3
+    assert len(ours) == len(FILTERS) + 2 + 2 + 1 + 3 + 1
 
 
 @pytest.mark.parametrize("old", ["baselines.py", "download_upstream", "resharder.py", "aggregate_scores", "download_evalsets.py"])
