@@ -274,7 +274,7 @@ def test_a_classifier_is_trained_on_shards_and_scores_a_pool(recipe, against, ti
 
 def test_the_command_trains_by_a_recipe(recipe, against, small_shards, labels, tmp_path, monkeypatch):
     monkeypatch.setattr(filter_recipe, "load", lambda name: recipe)
-    monkeypatch.setattr("datacomp.declared.suite.load", lambda name: against.suite)
+    monkeypatch.setattr("datacomp.declared.suite.load", lambda name, version=None: against.suite)
     arguments = ["dfn", "train", "--recipe", "tiny", "--shards", f"{small_shards.path}=2", "--tune-labels", f"{labels}=1", "--allow-copies", "1"]
     machine = ["--data", str(against.data), "--device", "cpu", "--threads", "1", "--set", "budget.steps=2", "--out", str(tmp_path / "dfn")]
     done = CliRunner().invoke(cli.app, [*arguments, *machine])
@@ -289,7 +289,7 @@ def test_the_command_trains_by_a_recipe(recipe, against, small_shards, labels, t
 
 @pytest.mark.slow
 def test_a_study_takes_every_arm_the_whole_way_and_goes_on(recipe, against, tiny_scale, tmp_path, monkeypatch):
-    monkeypatch.setattr("datacomp.declared.suite.load", lambda name: against.suite)
+    monkeypatch.setattr("datacomp.declared.suite.load", lambda name, version=None: against.suite)
     monkeypatch.setattr("datacomp.pipelines.test_sets.locate", lambda *_: against.data)
     monkeypatch.setattr("datacomp.board.enter.broken_rules", lambda *_: [])  # the tiny scale and pool are none of a board's
     monkeypatch.setattr("datacomp.board.verify.demand", lambda *_: None)
