@@ -22,3 +22,10 @@ def steps(low: float, high: float) -> list[float]:
     """About five round averages."""
     step = next(step for step in (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2) if (high - low) / step <= 6 or step == 0.2)
     return [place * step for place in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def spread(low: float, high: float) -> list[float]:
+    """Some four to eight round numbers of a span."""
+    power = 10.0 ** math.floor(math.log10((high - low) / 4))
+    step = next(digit * power for digit in (5, 2, 1) if (high - low) / (digit * power) >= 3)
+    return [place * step for place in range(math.ceil(low / step), math.floor(high / step) + 1)]

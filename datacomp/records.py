@@ -58,6 +58,10 @@ class Record(pydantic.BaseModel):
         content: dict[str, Any] = self.model_dump(mode="json", exclude_unset=True)
         return content
 
+    def differing(self, other: Self) -> list[str]:
+        """The fields in which another record of this kind differs, in the order of their declaration."""
+        return [name for name in type(self).model_fields if getattr(self, name) != getattr(other, name)]
+
     def digest(self) -> str:
         """The sha256 of the canonical form: equal to that of the file that `write` makes."""
         return digest.of_content(self.plain())

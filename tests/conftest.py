@@ -234,19 +234,21 @@ def _results(suite: Suite, level: float | dict[str, float], seed: int, weights_s
 
 @pytest.fixture
 def new_version(tmp_path, monkeypatch):
-    """Have suite nano get a second version, the first one kept, which a task that the second lacks tells apart."""
+    """Have suite nano get another version, today's kept, which a task that the new one lacks tells apart."""
 
     def bump(*, keep=True):
-        room = tmp_path / "eval_suite"
+        room, today = tmp_path / "eval_suite", suites.load("nano").spec.version
+        stem = f"nano-v{today}"
         shutil.copytree(rooms.eval_suite(), room)
         if keep:
             kept = digest.canonical(suites.load("nano").plain())
             (room / suites.EARLIER).mkdir(exist_ok=True)
-            (room / suites.EARLIER / "nano-v1.json").write_text(kept)
+            (room / suites.EARLIER / f"{stem}.json").write_text(kept)
             lock = room / "LOCK.toml"
-            lock.write_text(lock.read_text() + f'"earlier/nano-v1" = "{digest.of_bytes(kept.encode())}"\n')
+            lock.write_text(lock.read_text() + f'"earlier/{stem}" = "{digest.of_bytes(kept.encode())}"\n')
         path = room / "suites/nano.toml"
-        path.write_text(re.sub(r"version = 1", "version = 2", path.read_text()).replace(', "nano/colour"]', "]"))
+        text = path.read_text().replace(f"version = {today}", f"version = {today + 1}")
+        path.write_text(re.sub(r',?\s*"nano/light"', "", text))
         monkeypatch.setattr(rooms, "eval_suite", lambda: room)
         return room
 

@@ -228,7 +228,7 @@ def test_tables_of_earlier_suite_versions_can_be_used_as_the_others(browser, mak
             assert seen.page.evaluate(CONTRAST) == []
             assert seen.page.evaluate("document.scrollingElement.scrollWidth - innerWidth") <= 0
         seen.page.get_by_role("link", name="Filtering, nano").first.click()
-        assert seen.page.url.endswith("index.html#filtering-closed-nano-nano-v1")
+        assert seen.page.url.endswith("index.html#filtering-closed-nano-nano-v2")
         assert methods(seen) == ["new", "old", "older"]
 
 

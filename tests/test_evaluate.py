@@ -65,8 +65,8 @@ def test_the_classifier_is_clip_benchmark_s(tiny_run, tiny_scale, small_suite):
 
 
 def test_acc5_does_not_exist_below_five_classes(tiny_run, tiny_scale, tmp_path):
-    pictures = iter([(np.zeros((48, 48, 3), np.uint8), 0), (np.ones((48, 48, 3), np.uint8), 1)])
-    test_set = sets.write(tmp_path, ("black", "white"), ("a {c} picture",), pictures, synthetic.encode)
+    pictures = iter([(np.zeros((48, 48, 3), np.uint8), {"cls": b"0"}), (np.ones((48, 48, 3), np.uint8), {"cls": b"1"})])
+    test_set = sets.write(tmp_path, {sets.CLASSES: ("black", "white"), sets.TEMPLATES: ("a {c} picture",)}, pictures, synthetic.encode)
     found, errors, _ = classification.evaluate(Model(Embedder(tiny_scale, tiny_run.weights())), test_set)
     assert found["acc5"] is None
     assert "acc5" not in errors
@@ -163,13 +163,14 @@ def test_a_missing_test_set_is_named(run_copy, tiny_scale, small_suite, tmp_path
         evaluate(run_copy, tiny_scale, small_suite[0], tmp_path)
 
 
-def test_the_content_digest_covers_labels_and_pixels(tmp_path):
-    def made(name, pixel, label):
-        picture = np.full((4, 4, 3), pixel, np.uint8)
-        return sets.write(tmp_path / name, ("a", "b"), ("{c}",), iter([(picture, label)]), lambda pixels: pixels.tobytes()).content_sha256
+def test_the_content_digest_covers_texts_members_and_pixels(tmp_path):
+    def made(name, pixel, members, template="{c}"):
+        picture, texts = np.full((4, 4, 3), pixel, np.uint8), {sets.CLASSES: ("a", "b"), sets.TEMPLATES: (template,)}
+        return sets.write(tmp_path / name, texts, iter([(picture, members)]), lambda pixels: pixels.tobytes()).content_sha256
 
-    assert made("same", 1, 0) == made("as", 1, 0)
-    assert len({made("a", 1, 0), made("b", 2, 0), made("c", 1, 1)}) == 3
+    assert made("same", 1, {"cls": b"0"}) == made("as", 1, {"cls": b"0"})
+    others = [made("a", 1, {"cls": b"0"}), made("b", 2, {"cls": b"0"}), made("c", 1, {"cls": b"1"}), made("d", 1, {"txt": b"0"}), made("e", 1, {"cls": b"0"}, "a {c}")]
+    assert len(set(others)) == 5
 
 
 def test_members_of_a_test_set_that_would_run_code_are_not_touched(small_suite, tmp_path):

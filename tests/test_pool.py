@@ -14,7 +14,7 @@ from datacomp import files, tables, uids
 from datacomp.artifacts import pool as pools
 from datacomp.declared import pool as declared
 from datacomp.errors import BusyError, PoolError
-from datacomp.pool import draw, synthetic, world
+from datacomp.pool import draw, questions, synthetic, world
 
 COLUMNS = {
     "uid": pl.String,
@@ -147,7 +147,7 @@ def test_a_partly_wrong_caption_gets_exactly_one_word_wrong():
 
 def test_pools_and_test_sets_share_no_scene():
     pool = synthetic.sample_uids(0, np.arange(1000))
-    tests = world.test_scenes("objects", 1000, 80)[0]
+    tests = questions.ask("objects", 1000, 80).scenes
     assert uids.distinct(pool[uids.order(pool)]) == 1000
     assert tests["scene"].min() > 1 << 47
 

@@ -97,6 +97,13 @@ def _array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarr
     return array
 
 
+def uids_of(members: Members) -> uids.UidArray:
+    """The uids of some members, shape (N,)."""
+    found: uids.UidArray = np.empty(len(members), uids.UID)
+    found["f0"], found["f1"] = members["f0"], members["f1"]
+    return found
+
+
 def find(upper: Integers, members: Members, wanted: uids.UidArray) -> Integers:
     """The place of each uid among members sorted by uid, -1 where there is none; `upper` is a copy of the members' upper halves, shape (N,)."""
     found = np.searchsorted(upper, wanted["f0"])

@@ -146,21 +146,14 @@ def curves(key: str, runs: Sequence[tuple[int, LossCurve]], batch_samples: int) 
         description=". ".join(f"Seed {seed}: {_ends(curve)}" for seed, curve in runs) + ".",
         axis="samples seen in training",
         lines=tuple(line(seed, curve) for seed, curve in runs),
-        across=tuple(Tick(x(amount / batch_samples), axes.short(amount)) for amount in _round(0, last * batch_samples)),
-        up=tuple(Tick(y(loss), f"{loss:.4g}") for loss in _round(bottom, top)),
+        across=tuple(Tick(x(amount / batch_samples), axes.short(amount)) for amount in axes.spread(0, last * batch_samples)),
+        up=tuple(Tick(y(loss), f"{loss:.4g}") for loss in axes.spread(bottom, top)),
     )
 
 
 def _ends(curve: LossCurve) -> str:
     half = next(place for place, step in enumerate(curve.steps) if 2 * step >= curve.steps[-1])
     return ", ".join(f"{curve.losses[place]:.3f} after step {curve.steps[place]:,}" for place in sorted({0, half, len(curve.steps) - 1}))
-
-
-def _round(low: float, high: float) -> list[float]:
-    """Some four to eight round numbers of a span."""
-    power = 10.0 ** math.floor(math.log10((high - low) / 4))
-    step = next(digit * power for digit in (5, 2, 1) if (high - low) / (digit * power) >= 3)
-    return [place * step for place in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
 def front(points: Sequence[Point]) -> list[Point]:

@@ -163,7 +163,7 @@ def against_run(entry: Entry, folder: Path, *, weights: bool = True) -> tuple[Ch
             return Check(name, f"the entry has no run with its seed, {seed}"), seed
         true = enter.seed_run(run, suites.load(entry.suite, entry.suite_version))
         untold = {"loss_curve"} if claimed.loss_curve is None or true.loss_curve is None else set()  # entries of before, and bundles, have none
-        differs = [field for field in type(true).model_fields if field not in untold and getattr(claimed, field) != getattr(true, field)]
+        differs = [field for field in true.differing(claimed) if field not in untold]
         return Check(name, f"the entry says something else about its {', '.join(differs)}" if differs else ""), seed
     except DatacompError as error:
         return Check(name, str(error)), seed

@@ -7,7 +7,6 @@ import typer
 
 from datacomp.cli import options
 from datacomp.cli.options import Data, Device, Out, Suite
-from datacomp.errors import StageError
 
 group = typer.Typer(help="Data filtering networks.", no_args_is_help=True)
 AllowCopies = Annotated[float, typer.Option("--allow-copies", help="Share of a training set's pictures that may look like test pictures.")]
@@ -58,7 +57,7 @@ def train(
     from datacomp.train.run import Keeping
 
     declared, measured = filter_recipe.load(recipe), suites.load(suite)
-    labels = tuple(map(_folder, tune_labels or ()))
+    labels = tuple(options.weighted("--tune-labels", text, "FOLDER") for text in tune_labels or ())
     sets = dfn.Sets(tuple(map(webdataset.read, shards)), tuple(map(webdataset.read, tune_captions or ())), labels)
     against = dfn.Against(measured, test_sets.locate(measured, data), allowed_share=allow_copies)
     changed = dict(options.pairs("--set", changes or []))
@@ -97,11 +96,3 @@ def classify(
     kinds = classifying.Kinds(webdataset.read(good).shards, webdataset.read(pool).shards)
     made = classifying.make(network, kinds, out, against=against, samples=samples, seed=seed, device=device)
     typer.echo(f"{made.good_samples:,} good pictures and {made.pool_samples:,} of the pool: {100 * made.accuracy:.1f} % told apart, in {out}")
-
-
-def _folder(text: str) -> tuple[Path, float]:
-    place, _, weight = text.rpartition("=") if "=" in text else (text, "", "1")
-    try:
-        return Path(place), float(weight)
-    except ValueError:
-        raise StageError(f"--tune-labels {text} came", allowed="FOLDER or FOLDER=WEIGHT") from None

@@ -105,6 +105,17 @@ def pairs(option: str, given: list[str]) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, _, value in found)
 
 
+def weighted(option: str, text: str, what: str) -> tuple[Path, float]:
+    """What came as a path or as PATH=WEIGHT; without one the weight is 1. Raises StageError for a weight that is no number."""
+    from datacomp.errors import StageError
+
+    place, _, weight = text.rpartition("=") if "=" in text else (text, "", "1")
+    try:
+        return Path(place), float(weight)
+    except ValueError:
+        raise StageError(f"{option} {text} came", allowed=f"{what} or {what}=WEIGHT") from None
+
+
 def command() -> str:
     """The command as it was called."""
     return shlex.join(["datacomp", *sys.argv[1:]])

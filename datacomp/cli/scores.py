@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from datacomp.cli import options
 from datacomp.cli.options import Device, Out, Pool
-from datacomp.errors import StageError
 
 if TYPE_CHECKING:
     from datacomp.artifacts.scores import Scores
@@ -101,13 +101,5 @@ def fuse(
     from datacomp.artifacts import scores as tables
     from datacomp.score import fuse as fusing
 
-    weighted = [fusing.Weighted(tables.open_table(path), weight) for path, weight in map(_weighted, scores)]
+    weighted = [fusing.Weighted(tables.open_table(path), weight) for path, weight in (options.weighted("--scores", text, "TABLE") for text in scores)]
     _say(fusing.make(pools.read(pool), weighted, out, by=by, normalise=normalise))
-
-
-def _weighted(text: str) -> tuple[Path, float]:
-    place, _, weight = text.rpartition("=") if "=" in text else (text, "", "1")
-    try:
-        return Path(place), float(weight)
-    except ValueError:
-        raise StageError(f"--scores {text} came", allowed="TABLE or TABLE=WEIGHT") from None

@@ -15,7 +15,7 @@ import numpy as np
 
 from datacomp import files, tars, uids
 from datacomp.artifacts import tar_index
-from datacomp.artifacts.clusters import Clusters, Integers, Members
+from datacomp.artifacts.clusters import Clusters, Integers, Members, uids_of
 from datacomp.artifacts.pool import Pool
 from datacomp.artifacts.subset import Subset
 from datacomp.cluster import quota
@@ -88,10 +88,7 @@ def table(clusters: Clusters, quotas: Quotas | None, kept: Integers | None) -> I
 
 def _uid_blocks(members: Members) -> Iterator[uids.UidArray]:
     for start in range(0, len(members), uids.BLOCK_UIDS):
-        block = members[start : start + uids.BLOCK_UIDS]
-        listed: uids.UidArray = np.empty(len(block), uids.UID)
-        listed["f0"], listed["f1"] = block["f0"], block["f1"]
-        yield listed
+        yield uids_of(members[start : start + uids.BLOCK_UIDS])
 
 
 def _ends(members: Members, numbers: Iterable[int]) -> dict[int, tuple[list[tuple[str, float, int]], list[tuple[str, float, int]]]]:
@@ -109,9 +106,7 @@ def _ends(members: Members, numbers: Iterable[int]) -> dict[int, tuple[list[tupl
 
 def _described(members: Members, places: Integers) -> list[tuple[str, float, int]]:
     chosen = members[places]
-    named: uids.UidArray = np.empty(len(chosen), uids.UID)
-    named["f0"], named["f1"] = chosen["f0"], chosen["f1"]
-    return list(zip(uids.text(named), (1.0 - chosen["cosine"]).tolist(), places.tolist(), strict=True))
+    return list(zip(uids.text(uids_of(chosen)), (1.0 - chosen["cosine"]).tolist(), places.tolist(), strict=True))
 
 
 def _addresses(pool: Pool, wanted: Iterable[str]) -> Mapping[str, str]:

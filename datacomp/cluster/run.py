@@ -110,8 +110,8 @@ def _state(given: Embeddings) -> str:
 
 
 def _check_same(out: Path, there: Inputs, asked: Inputs) -> None:
-    if other := next((name for name in Inputs.model_fields if getattr(there, name) != getattr(asked, name)), None):
-        raise StageError(f"{out} holds clusters with another {other}", repair="choose another --out, or remove that folder")
+    if differing := there.differing(asked):
+        raise StageError(f"{out} holds clusters with another {differing[0]}", repair="choose another --out, or remove that folder")
 
 
 def _claim(out: Path, asked: Asked) -> None:

@@ -62,34 +62,33 @@ class Sample(NamedTuple):
     data: dict[str, bytes]
 
 
-def write(
-    folder: Path,
-    class_names: tuple[str, ...],
-    templates: tuple[str, ...],
-    samples: Iterator[tuple[Pixels, int]],
-    encode: Callable[[Pixels], bytes],
-) -> TestSet:
-    """Write a test set from pictures, uint8 (H, W, 3), and labels; the manifest comes last."""
-    content = hashlib.sha256(digest.canonical({"classes": class_names, "templates": templates}).encode())
+def write(folder: Path, texts: dict[str, tuple[str, ...]], samples: Iterator[tuple[Pixels, dict[str, bytes]]], encode: Callable[[Pixels], bytes]) -> TestSet:
+    """Write a test set: the lines of the texts beside its tars, by file name, and its pictures, uint8 (H, W, 3), with what lies beside each, by extension.
+
+    The manifest comes last.
+    """
+    content = hashlib.sha256(digest.canonical(texts).encode())
     written: dict[str, Path] = {}
 
-    def note(name: str, text: str) -> None:
-        files.write_text(folder / name, text)
+    def note(name: str, lines: tuple[str, ...]) -> None:
+        files.write_text(folder / name, "\n".join(lines) + "\n")
         written[name] = folder / name
 
-    note(CLASSES, "\n".join(class_names) + "\n")
-    note(TEMPLATES, "\n".join(templates) + "\n")
+    for name, lines in texts.items():
+        note(name, lines)
     everything = list(samples)
     starts = range(0, len(everything), SHARD_SAMPLES)
     for number, start in enumerate(starts):
         name = f"test/{number}.tar"
         with files.whole(folder / name) as temporary, tars.TarWriter(temporary) as writer:
-            for row, (pixels, label) in enumerate(everything[start : start + SHARD_SAMPLES], start=start):
-                content.update(pixels.tobytes() + str(label).encode())
-                writer.add(f"s{row:07d}.cls", str(label).encode())
+            for row, (pixels, members) in enumerate(everything[start : start + SHARD_SAMPLES], start=start):
+                content.update(pixels.tobytes())
+                for extension, data in members.items():
+                    content.update(extension.encode() + data)
+                    writer.add(f"s{row:07d}.{extension}", data)
                 writer.add(f"s{row:07d}.jpg", encode(pixels))
         written[name] = folder / name
-    note(COUNT, f"{len(starts)}\n")
+    note(COUNT, (str(len(starts)),))
     Manifest(content_sha256=content.hexdigest(), files={name: digest.of_file(path) for name, path in written.items()}).write(folder / MANIFEST)
     return read_folder(folder)
 

@@ -29,7 +29,7 @@ from datacomp.network.choose import Network
 from datacomp.pipelines import classify, dfn, test_sets
 from datacomp.pipelines.dfn import Against, How, Sets
 from datacomp.pipelines.run import Chain
-from datacomp.pool import draw, synthetic, world
+from datacomp.pool import draw, questions, synthetic, world
 from datacomp.score import run as scoring
 from datacomp.score.base import COSINE, Method
 from datacomp.train import export, webdataset
@@ -142,12 +142,12 @@ class Study:
     def _labels(self) -> Path:
         """Labelled pictures with the class names and templates of the suite's main task, of another seed."""
         folder, seed = self.out / "labels", _SEEDS["labels"]
-        frame, labels, classes, templates = world.test_scenes("objects", seed, self.label_samples)
+        asked = questions.ask("objects", seed, self.label_samples)
         if not (folder / sets.count("train")).is_file():
-            files.write_text(folder / sets.CLASSES, "\n".join(classes) + "\n")
-            files.write_text(folder / sets.TEMPLATES, "\n".join(templates) + "\n")
+            files.write_text(folder / sets.CLASSES, "\n".join(asked.classes) + "\n")
+            files.write_text(folder / sets.TEMPLATES, "\n".join(asked.templates) + "\n")
             with files.whole(folder / "train" / "0.tar") as temporary, tars.TarWriter(temporary) as writer:
-                for number, (scene, label) in enumerate(zip(frame.iter_rows(named=True), labels, strict=True)):
+                for number, (scene, label) in enumerate(zip(asked.scenes.iter_rows(named=True), asked.labels, strict=True)):
                     writer.add(f"s{number:07d}.cls", str(label).encode())
                     writer.add(f"s{number:07d}.jpg", synthetic.encode(draw.picture(scene, seed)))
             files.write_text(folder / sets.count("train"), "1\n")

@@ -3,6 +3,7 @@
 `python -m datacomp.pipelines.miniature OUT` trains the reference networks again (about eight minutes on two cores).
 """
 
+import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from datacomp.errors import PoolError, StageError
 from datacomp.evaluate import sets
 from datacomp.filters.apply import apply
 from datacomp.network import load
-from datacomp.pool import draw, synthetic, world
+from datacomp.pool import draw, questions, synthetic, world
 from datacomp.reshard.run import Form, reshard
 from datacomp.train.run import train
 
@@ -58,13 +59,26 @@ def make_test_set(task: Task, data: Path) -> sets.TestSet:
     """Draw one task's test set."""
     origin = task.data
     assert isinstance(origin, GeneratedData)
-    frame, labels, classes, templates = world.test_scenes(origin.variant, origin.seed, task.samples)
+    asked = questions.ask(origin.variant, origin.seed, task.samples)
 
-    def drawn() -> Iterator[tuple[np.ndarray[Any, np.dtype[np.uint8]], int]]:
-        for scene, label in zip(frame.iter_rows(named=True), labels, strict=True):
-            yield draw.picture(scene, origin.seed), label
+    def drawn() -> Iterator[tuple[sets.Pixels, dict[str, bytes]]]:
+        for number, scene in enumerate(asked.scenes.iter_rows(named=True)):
+            yield draw.picture(scene, origin.seed), _members(asked, number)
 
-    return sets.write(data / task.folder, classes, templates, drawn(), synthetic.encode)
+    texts = {sets.CLASSES: asked.classes, sets.TEMPLATES: asked.templates} if asked.classes else {}
+    return sets.write(data / task.folder, texts, drawn(), synthetic.encode)
+
+
+def _members(asked: questions.Questions, number: int) -> dict[str, bytes]:
+    """What lies beside a test picture."""
+    if asked.captions:
+        return {"txt": asked.captions[number].encode()}
+    members = {"cls": str(asked.labels[number]).encode()}
+    if asked.rows:
+        buffer = io.BytesIO()
+        np.save(buffer, np.array(asked.rows[number], np.int64))
+        members["npy"] = buffer.getvalue()
+    return members
 
 
 def oracle(pool: Pool, out: Path) -> Subset:

@@ -125,8 +125,8 @@ class Experiment:
         budget.rank_batch_samples(self.scale.budget, place.profile.wish("train").processes if place.is_slurm else 1)
         path = self.out / grid.RECORD
         if path.is_file() and (old := Plan.read(path)) != self.plan:
-            differs = next(name for name in Plan.model_fields if getattr(old, name) != getattr(self.plan, name))
-            raise StageError(f"{self.out} holds a plan with another {differs.replace('_', ' ')}", repair="choose another --out, or remove that folder")
+            differs = old.differing(self.plan)[0].replace("_", " ")
+            raise StageError(f"{self.out} holds a plan with another {differs}", repair="choose another --out, or remove that folder")
 
     def claim(self) -> None:
         """Write down what is measured in the folder."""

@@ -23,7 +23,8 @@ _RGB = {
 }
 _RADIUS = {"small": 0.17, "medium": 0.24, "large": 0.32}  # of the side
 _CENTRES = {"centre": (0.5, 0.5), "left": (0.27, 0.5), "right": (0.73, 0.5), "top": (0.5, 0.27), "bottom": (0.5, 0.73)}
-_LAYOUTS = {2: ((0.28, 0.5), (0.72, 0.5)), 3: ((0.5, 0.27), (0.27, 0.72), (0.73, 0.72)), 4: ((0.27, 0.27), (0.73, 0.27), (0.27, 0.73), (0.73, 0.73))}
+_CELLS = tuple((x, y) for y in (0.19, 0.5, 0.81) for x in (0.19, 0.5, 0.81))  # where several objects may stand
+_LIGHTS = {"day": (1.0, (0, 0, 0)), "dusk": (0.6, (60, 30, 25)), "night": (0.32, (8, 10, 40)), "fog": (0.4, (120, 122, 126))}  # what is left, and what is added
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Plane = np.ndarray[Any, np.dtype[np.float32]]
@@ -40,6 +41,8 @@ def picture(scene: dict[str, Any], seed: int) -> Pixels:
         tint = np.array(_RGB[scene["colour"]]) + (look[3] - 0.5) * 30
         _blend(canvas, mask * _texture(scene["texture"]), tuple(tint))
         _blend(canvas, mask * (1 - _texture(scene["texture"])), tuple(tint * 0.45))
+    left, added = _LIGHTS[scene["light"]]
+    canvas = canvas * np.float32(left) + np.array(added, np.float32)
     canvas += (draws.bits(seed, "noise", scene["shot"], np.arange(SIDE * SIDE * 3 // 8)).view(np.uint8).reshape(canvas.shape) - 127.5) * np.float32(
         scene["noise"] / 64
     )
@@ -89,8 +92,12 @@ def _objects(scene: dict[str, Any], look: np.ndarray[Any, Any], shot: np.ndarray
     """Coverage of each pixel by the objects: float32 (SIDE, SIDE) in [0, 1]."""
     fine = Image.new("L", (SIDE * _FINE, SIDE * _FINE))
     pen = ImageDraw.Draw(fine)
-    centres = (_CENTRES[scene["position"]],) if scene["count"] == 1 else _LAYOUTS[scene["count"]]
-    radius = (_RADIUS[scene["size"]] if scene["count"] == 1 else 0.17) * (0.9 + 0.2 * look[2])
+    if scene["count"] == 1:
+        centres, radius = (_CENTRES[scene["position"]],), _RADIUS[scene["size"]]
+    else:
+        cells = draws.permutation(len(_CELLS), int(look[1] * 2**30), "cells")[: scene["count"]]
+        centres, radius = tuple(_CELLS[cell] for cell in cells), 0.155
+    radius *= 0.9 + 0.2 * look[2]
     turn = (shot[0] - 0.5) * 0.5
     spin = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     for centre in centres:

@@ -1,7 +1,7 @@
 """The miniature world: what is in each picture and what its caption says, as pure functions of (seed, index).
 
 A scene is a row of a table: the objects that are drawn, the vice that the web gave its caption or picture, and the caption.
-docs/miniature.md states the rules; `datacomp.pool.draw` makes the pixels.
+docs/miniature.md states the rules; `datacomp.pool.draw` makes the pixels, `datacomp.pool.questions` the scenes of test sets.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import polars as pl
 
 from datacomp import draws
 
-NAME = "miniature-1"
+NAME = "miniature-2"
 
 SHAPES = ("circle", "square", "triangle", "star", "heart", "cross", "ring", "diamond", "moon", "arrow")
 COLOURS = ("red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink")
@@ -22,7 +22,9 @@ UNSEEN_TEXTURES = ("zigzag",)
 BACKGROUNDS = ("grey", "gradient", "noisy")
 UNSEEN_BACKGROUNDS = ("checkered",)
 POSITIONS = ("centre", "left", "right", "top", "bottom")
-COUNTS = ("one", "two", "three", "four")
+COUNTS = ("one", "two", "three", "four", "five")
+LIGHTS = ("day", "dusk", "night", "fog")
+LIGHT_SHARES = (0.62, 0.20, 0.11, 0.07)
 CONCEPTS = tuple((shape, colour) for shape in SHAPES for colour in COLOURS)
 
 # What a caption is to its picture. Only the first two are faithful; a foreign one is true as well, in a language that most filters drop.
@@ -46,10 +48,11 @@ _FOREIGN = {
     "fr": ("une image avec la forme {shape} de couleur {colour}", "dessin : {shape}, couleur {colour}, à télécharger gratuitement"),
     "es": ("una imagen con la forma {shape} de color {colour}", "dibujo: {shape}, color {colour}, descargar gratis"),
 }
-_SHORT = ("a {colour} {shape}", "{colour} {shape}", "a photo of a {colour} {shape}", "picture of a {colour} {shape}", "one {colour} {shape} on a wall")
-_SHORT_MANY = ("{count} {colour} {shapes}", "a photo of {count} {colour} {shapes}", "{count} {colour} {shapes} on a wall")
+# Short captions name the concept alone. Long ones name all that is in the picture: only they tell count and position.
+_SHORT = ("a {colour} {shape}", "the {colour} {shape}", "a photo of a {colour} {shape}", "picture of a {colour} {shape}", "{colour} {shape} on a wall")
+_SHORT_MANY = ("some {colour} {shapes}", "a photo of {colour} {shapes}", "picture of {colour} {shapes}", "many {colour} {shapes} on a wall")
 _LONG = ("a {size} {texture} {colour} {shape} {place} of the picture, on a {background} background",)
-_LONG_MANY = ("{count} {size} {texture} {colour} {shapes} on a {background} background",)
+_LONG_MANY = ("{count} {texture} {colour} {shapes} on a {background} background",)
 _VAGUE = (
     "a nice picture for your wall",
     "best design of the year",
@@ -61,7 +64,7 @@ _VAGUE = (
     "what a lovely day it was",
 )
 _BOILERPLATE = ("IMG_{number}.jpg", "DSC{number}", "image {number}", "click here", "buy now", "untitled-{number}", "{number}x{number}", "photo")
-_PLACES = {"centre": "in the centre", "left": "on the left", "right": "on the right", "top": "at the top", "bottom": "at the bottom"}
+PLACES = {"centre": "in the centre", "left": "on the left", "right": "on the right", "top": "at the top", "bottom": "at the bottom"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,25 +79,25 @@ class Mixture:
 
 POOL = Mixture(
     captions={
-        "faithful short": 0.22,
-        "faithful long": 0.10,
-        "foreign": 0.06,
-        "vague": 0.12,
-        "partly wrong": 0.14,
-        "mismatched": 0.20,
-        "boilerplate": 0.10,
-        "text in picture": 0.06,
+        "faithful short": 0.13,
+        "faithful long": 0.09,
+        "foreign": 0.22,
+        "vague": 0.09,
+        "partly wrong": 0.12,
+        "mismatched": 0.17,
+        "boilerplate": 0.13,
+        "text in picture": 0.05,
     },
-    pictures={"sound": 0.88, "tiny": 0.07, "extreme aspect": 0.05},
-    near_duplicates=0.15,
+    pictures={"sound": 0.80, "tiny": 0.12, "extreme aspect": 0.08},
+    near_duplicates=0.20,
     tail=0.5,
 )
-# What the reference networks learnt from: a web of which about half is faithful.
+# What the reference networks learnt from: a web of which about half is faithful, nearly all of it in English.
 WEB_LIKE = Mixture(
     captions={
-        "faithful short": 0.35,
-        "faithful long": 0.15,
-        "foreign": 0.05,
+        "faithful short": 0.30,
+        "faithful long": 0.22,
+        "foreign": 0.03,
         "vague": 0.10,
         "partly wrong": 0.08,
         "mismatched": 0.17,
@@ -106,10 +109,11 @@ WEB_LIKE = Mixture(
     tail=0.5,
 )
 
-_CLUSTERS = 400
+_CLUSTERS = 800
+_FOREIGN_FAITHFUL = 0.5  # the others stand on pages of shops, beside any picture
 _CLUSTER_BASE = 1 << 40  # scenes of near-duplicate clusters are numbered far beyond any pool,
 _OTHER_BASE = 1 << 44  # and so are those that mismatched captions describe,
-_TEST_BASE = 1 << 48  # and those of test sets
+TEST_BASE = 1 << 48  # and those of test sets
 
 
 def scenes(mixture: Mixture, seed: int, indices: np.ndarray[Any, np.dtype[np.int64]]) -> pl.DataFrame:
@@ -120,15 +124,18 @@ def scenes(mixture: Mixture, seed: int, indices: np.ndarray[Any, np.dtype[np.int
     kind = draws.choice([mixture.captions[name] for name in CAPTION_KINDS], seed, "caption kind", indices)
     picture = draws.choice([mixture.pictures[name] for name in PICTURE_KINDS], seed, "picture kind", scene)
     frame = _attributes(mixture, seed, scene).with_columns(
+        light=pick(LIGHTS, draws.choice(LIGHT_SHARES, seed, "light", scene)),
         scene=pl.Series(scene),
         shot=pl.Series(indices),
         cluster=pl.Series(np.where(duplicate, cluster, -1)),
-        caption_kind=_pick(CAPTION_KINDS, kind),
-        picture_kind=_pick(PICTURE_KINDS, picture),
+        caption_kind=pick(CAPTION_KINDS, kind),
+        picture_kind=pick(PICTURE_KINDS, picture),
         outline=pl.lit(False),
         noise=pl.lit(12.0),
     )
-    described = np.where(kind == CAPTION_KINDS.index("mismatched"), _OTHER_BASE + indices, scene)  # a mismatched caption is that of another picture
+    elsewhere = kind == CAPTION_KINDS.index("mismatched")
+    elsewhere |= (kind == CAPTION_KINDS.index("foreign")) & (draws.uniform(seed, "foreign page", indices) >= _FOREIGN_FAITHFUL)
+    described = np.where(elsewhere, _OTHER_BASE + indices, scene)  # such a caption is that of another picture
     captions = _captions(_attributes(mixture, seed, described), kind, seed, indices)
     return frame.with_columns(caption=pl.Series(captions, dtype=pl.String))
 
@@ -137,22 +144,23 @@ def _attributes(mixture: Mixture, seed: int, scene: np.ndarray[Any, np.dtype[np.
     """What is in some pictures."""
     ranks = draws.permutation(len(CONCEPTS), seed, "ranks")
     concept = ranks[draws.choice(np.arange(1, len(CONCEPTS) + 1) ** -mixture.tail, seed, "concept", scene)]
-    count = draws.choice((0.7, 0.1, 0.1, 0.1), seed, "count", scene)
+    count = draws.choice((0.6, 0.1, 0.1, 0.1, 0.1), seed, "count", scene)
     return pl.DataFrame(
         {
             "concept": concept,
-            "shape": _pick(SHAPES, concept // len(COLOURS)),
-            "colour": _pick(COLOURS, concept % len(COLOURS)),
-            "size": _pick(SIZES, draws.below(len(SIZES), seed, "size", scene)),
-            "texture": _pick(TEXTURES, draws.choice((0.6, 0.2, 0.2), seed, "texture", scene)),
+            "shape": pick(SHAPES, concept // len(COLOURS)),
+            "colour": pick(COLOURS, concept % len(COLOURS)),
+            "size": pick(SIZES, draws.below(len(SIZES), seed, "size", scene)),
+            "texture": pick(TEXTURES, draws.choice((0.6, 0.2, 0.2), seed, "texture", scene)),
             "count": count + 1,
-            "position": _pick(POSITIONS, np.where(count == 0, draws.choice((0.4, 0.15, 0.15, 0.15, 0.15), seed, "position", scene), 0)),
-            "background": _pick(BACKGROUNDS, draws.below(len(BACKGROUNDS), seed, "background", scene)),
+            "position": pick(POSITIONS, np.where(count == 0, draws.choice((0.4, 0.15, 0.15, 0.15, 0.15), seed, "position", scene), 0)),
+            "background": pick(BACKGROUNDS, draws.below(len(BACKGROUNDS), seed, "background", scene)),
         }
     )
 
 
-def _pick(names: tuple[str, ...], which: Any) -> pl.Series:
+def pick(names: tuple[str, ...], which: Any) -> pl.Series:
+    """The names that some numbers stand for."""
     return pl.Series(np.array(names)[which].tolist(), dtype=pl.String)
 
 
@@ -185,52 +193,20 @@ def _caption(row: dict[str, Any], kind: str, form: int, wrong: int) -> str:
         wordings = _SHORT_MANY if many else _SHORT
     return wordings[form // 8 % len(wordings)].format(
         shape=shape,
-        shapes=shape + ("es" if shape.endswith("s") else "s"),
+        shapes=plural(shape),
         colour=colour,
         size=row["size"],
         texture=row["texture"],
         background=row["background"],
-        place=_PLACES[row["position"]],
+        place=PLACES[row["position"]],
         count=COUNTS[row["count"] - 1],
     )
 
 
+def plural(shape: str) -> str:
+    """Several of a shape."""
+    return shape + ("es" if shape.endswith("s") else "s")
+
+
 def _another(words: tuple[str, ...], word: str, which: int) -> str:
     return words[(words.index(word) + 1 + which % (len(words) - 1)) % len(words)]
-
-
-def test_scenes(variant: str, seed: int, samples: int) -> tuple[pl.DataFrame, list[int], tuple[str, ...], tuple[str, ...]]:
-    """The scenes of a test set with labels, class names and prompt templates ({c} is the class); every class as often."""
-    shot = np.arange(samples) + _TEST_BASE
-    clean = Mixture(
-        captions={name: float(name == "faithful short") for name in CAPTION_KINDS},
-        pictures={"sound": 1.0, "tiny": 0.0, "extreme aspect": 0.0},
-        near_duplicates=0.0,
-        tail=0.0,
-    )
-    frame = scenes(clean, seed, shot)
-    concept = np.arange(samples) % len(CONCEPTS)
-    frame = frame.with_columns(
-        concept=pl.Series(concept),
-        shape=_pick(SHAPES, concept // len(COLOURS)),
-        colour=_pick(COLOURS, concept % len(COLOURS)),
-        count=pl.lit(1, pl.Int64),
-    )
-    frame = frame.with_columns(**_VARIANTS[variant])
-    if variant == "shape":
-        return frame, (concept // len(COLOURS)).tolist(), SHAPES, ("a {c}", "a photo of a {c}", "one {c} on a wall")
-    if variant == "colour":
-        return frame, (concept % len(COLOURS)).tolist(), COLOURS, ("a {c} shape", "a photo of a {c} object", "one {c} thing on a wall")
-    classes = tuple(f"{colour} {shape}" for shape, colour in CONCEPTS)
-    return frame, concept.tolist(), classes, ("a {c}", "{c}", "a photo of a {c}", "picture of a {c}")
-
-
-_VARIANTS: dict[str, dict[str, pl.Expr]] = {  # what a test set changes in its scenes
-    "objects": {},
-    "shape": {},
-    "colour": {},
-    "noise": {"noise": pl.lit(45.0)},
-    "texture": {"texture": pl.lit(UNSEEN_TEXTURES[0])},
-    "background": {"background": pl.lit(UNSEEN_BACKGROUNDS[0])},
-    "sketch": {"outline": pl.lit(True)},
-}

@@ -82,8 +82,8 @@ def write(out: Path, inputs: Making, groups: Sequence[Sequence[str]], answer: Ca
 
 
 def _check_same(out: Path, there: Making, asked: Making) -> None:
-    if other := next((name for name in Making.model_fields if getattr(there, name) != getattr(asked, name)), None):
-        raise StageError(f"{out} holds scores with another {other.replace('_', ' ')}", repair="choose another --out, or remove that folder")
+    if differing := there.differing(asked):
+        raise StageError(f"{out} holds scores with another {differing[0].replace('_', ' ')}", repair="choose another --out, or remove that folder")
 
 
 def _write_part(out: Path, part: Part) -> None:

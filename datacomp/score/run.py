@@ -172,8 +172,8 @@ def _claim(out: Path, asked: Asked) -> None:
 
 
 def _check_same(out: Path, there: Inputs, asked: Inputs) -> None:
-    if other := next((name for name in Inputs.model_fields if getattr(there, name) != getattr(asked, name)), None):
-        raise StageError(f"{out} holds scores with another {other}", repair="choose another --out, or remove that folder")
+    if differing := there.differing(asked):
+        raise StageError(f"{out} holds scores with another {differing[0]}", repair="choose another --out, or remove that folder")
 
 
 def _record(pool: Pool, inputs: Inputs, tasks: list[Task], done: list[TarScores]) -> ScoresRecord:

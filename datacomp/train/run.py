@@ -282,8 +282,8 @@ def _claim(out: Path, inputs: Inputs) -> None:
     if not path.is_file():
         inputs.write(path)
     elif (old := Inputs.read(path)) != inputs:
-        differs = next(name for name in Inputs.model_fields if getattr(old, name) != getattr(inputs, name))
-        raise StageError(f"{out} holds a run with another {differs.replace('_', ' ')}", repair="choose another --out, or remove that folder")
+        differs = old.differing(inputs)[0].replace("_", " ")
+        raise StageError(f"{out} holds a run with another {differs}", repair="choose another --out, or remove that folder")
 
 
 def _record(recipe: Scale, course: Course, inputs: Inputs, out: Path, hardware: Hardware, world: World, end: Position) -> RunRecord:

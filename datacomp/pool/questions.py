@@ -1,0 +1,92 @@
+"""What the generated test sets ask: their scenes, labels, classes and prompts, as pure functions of a seed."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from datacomp.pool import world
+
+_CLEAN = {
+    "captions": {name: float(name == "faithful short") for name in world.CAPTION_KINDS},
+    "pictures": {"sound": 1.0, "tiny": 0.0, "extreme aspect": 0.0},
+    "near_duplicates": 0.0,
+}
+_CONCEPT = world.Mixture(**_CLEAN, tail=0.0)
+_TEMPLATES = {
+    "objects": ("a {c}", "the {c}", "a photo of a {c}", "picture of a {c}"),
+    "shape": ("a {c}", "a photo of a {c}", "picture of a {c}", "{c} on a wall"),
+    "colour": ("a {c} shape", "a photo of a {c} object", "picture of a {c} thing"),
+}
+# Questions about structure name concepts, as the captions do that tell of it; what the class's mean says is about none of them.
+_NAMED = (("red", "star"), ("blue", "circle"), ("green", "square"), ("yellow", "heart"), ("purple", "arrow"), ("orange", "cross"), ("pink", "moon"))
+_MANY = tuple(f"{{c}} plain {colour} {world.plural(shape)} on a grey background" for colour, shape in _NAMED)
+_PLACE = tuple(f"a medium plain {colour} {shape} {{c}} of the picture, on a grey background" for colour, shape in _NAMED)
+_MOST_DRAWN = 4  # scenes drawn for each pair that is kept, so that no caption comes twice
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """A test set before it is drawn: its scenes, and for each what its family of tasks reads."""
+
+    scenes: pl.DataFrame
+    classes: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()  # {c} is the class
+    labels: tuple[int, ...] = ()
+    rows: tuple[tuple[int, ...], ...] = ()  # of whole numbers, such as the group
+    captions: tuple[str, ...] = ()
+
+
+def ask(variant: str, seed: int, samples: int) -> Questions:
+    """The questions of one variant; every class comes as often, and so does every group."""
+    if variant == "pairs":
+        return _pairs(seed, samples)
+    scenes = world.scenes(_CONCEPT, seed, np.arange(samples) + world.TEST_BASE)
+    number = np.arange(samples)
+    if variant in ("count", "position"):
+        return _structure(variant, scenes, number)
+    concept = number % len(world.CONCEPTS)
+    shape, colour = concept // len(world.COLOURS), concept % len(world.COLOURS)
+    light = number // len(world.CONCEPTS) % len(world.LIGHTS) if variant == "light" else np.zeros_like(number)
+    scenes = scenes.with_columns(
+        concept=pl.Series(concept),
+        shape=world.pick(world.SHAPES, shape),
+        colour=world.pick(world.COLOURS, colour),
+        light=world.pick(world.LIGHTS, light),
+        count=pl.lit(1, pl.Int64),
+    ).with_columns(**_CHANGES.get(variant, {}))
+    if variant == "shape":
+        return Questions(scenes, world.SHAPES, _TEMPLATES["shape"], tuple(shape.tolist()))
+    if variant == "colour":
+        return Questions(scenes, world.COLOURS, _TEMPLATES["colour"], tuple(colour.tolist()))
+    rows = tuple((group, 0) for group in light.tolist()) if variant == "light" else ()
+    classes = tuple(f"{colour} {shape}" for shape, colour in world.CONCEPTS)
+    return Questions(scenes, classes, _TEMPLATES["objects"], tuple(concept.tolist()), rows)
+
+
+_CHANGES: dict[str, dict[str, pl.Expr]] = {  # what a shift changes in its scenes
+    "noise": {"noise": pl.lit(45.0)},
+    "texture": {"texture": pl.lit(world.UNSEEN_TEXTURES[0])},
+    "background": {"background": pl.lit(world.UNSEEN_BACKGROUNDS[0])},
+    "sketch": {"outline": pl.lit(True)},
+}
+
+
+def _structure(variant: str, scenes: pl.DataFrame, number: Any) -> Questions:
+    scenes = scenes.with_columns(light=pl.lit(world.LIGHTS[0]))
+    if variant == "count":
+        classes = world.COUNTS[1:]  # one object has captions of another form
+        label = number % len(classes)
+        return Questions(scenes.with_columns(count=pl.Series(label + 2), position=pl.lit("centre")), classes, _MANY, tuple(label.tolist()))
+    label = number % len(world.POSITIONS)
+    scenes = scenes.with_columns(count=pl.lit(1, pl.Int64), position=world.pick(world.POSITIONS, label))
+    return Questions(scenes, tuple(world.PLACES.values()), _PLACE, tuple(label.tolist()))
+
+
+def _pairs(seed: int, samples: int) -> Questions:
+    """Pictures with long captions of their own, no two alike."""
+    long = world.Mixture(**{**_CLEAN, "captions": {name: float(name == "faithful long") for name in world.CAPTION_KINDS}}, tail=0.0)
+    drawn = world.scenes(long, seed, np.arange(_MOST_DRAWN * samples) + world.TEST_BASE)
+    scenes = drawn.unique("caption", keep="first", maintain_order=True).head(samples)
+    return Questions(scenes, captions=tuple(scenes["caption"]))
