@@ -81,7 +81,7 @@ def our_training(scale: Scale, device: str, batches: list[data.Batch]) -> Both:
 
 def their_training(scale: Scale, device: str, batches: list[tuple[torch.Tensor, torch.Tensor]], flags: tuple[str, ...] = ()) -> Both:
     """Samples/s of open_clip's trainer."""
-    network, stamps = loop.Trainer(scale, SEED, device).network, list[Both]()
+    network, stamps = loop.Trainer(scale, SEED, device, products=False).network, list[Both]()
     open_clip_trainer.train(scale, network, timed(batches, device, stamps), flags=flags, device=device)
     return rate(scale, stamps)
 

@@ -67,8 +67,8 @@ class Curve(NamedTuple):
 
 
 def ours(scale: Scale, batches: list[Batch], *, plain: bool = False) -> Curve:
-    """Let our trainer train as it stands, or with AdamW that is not fused, and look at it between the steps."""
-    trainer = loop.Trainer(scale, 0, "cpu")
+    """Let our trainer train as it stands, or plainly: AdamW is not fused, convolutions are no products. Look at it between the steps."""
+    trainer = loop.Trainer(scale, 0, "cpu", products=not plain)
     for group in trainer.optimizer.param_groups:
         group["fused"] = group["fused"] and not plain
     curve = Curve([], [state(trainer.network)])
@@ -80,7 +80,7 @@ def ours(scale: Scale, batches: list[Batch], *, plain: bool = False) -> Curve:
 
 def theirs(scale: Scale, batches: list[Batch]) -> Curve:
     """Let open_clip's trainer train from the same first weights, and look at it between the steps."""
-    network = loop.Trainer(scale, 0, "cpu").network
+    network = loop.Trainer(scale, 0, "cpu", products=False).network
     weights = [state(network)]
 
     def looked_at() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
