@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from datacomp import files
 from datacomp.pool import draw, world
 
-_DRAWN = 4_000  # samples that examples are taken from
+_DRAWN = 20_000  # samples that examples are taken from
 _COLUMNS = 7
 _NEAR = "near-duplicates of one scene"
 _SIDE, _GAP, _TITLE, _LINE, _LINES = 96, 14, 26, 14, 4  # pixels
