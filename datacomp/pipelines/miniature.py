@@ -28,7 +28,7 @@ from datacomp.reshard.run import Form, reshard
 from datacomp.train.run import train
 
 ORACLE = "oracle"
-REFERENCE_STEPS = {"b32": 400, "l14": 4000}  # the weaker and the stronger network
+REFERENCE_STEPS = {"b32": 100, "l14": 4000}  # the weaker and the stronger network
 _REFERENCE_WORLD_SEED = 7  # far from every pool's and every test set's
 _REFERENCE_SAMPLES = 204_800
 
