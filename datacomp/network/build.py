@@ -3,7 +3,7 @@
 import gzip
 import tempfile
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,9 +17,11 @@ from torchvision import transforms
 
 from datacomp.declared.scale import Loss, Model, Pixels, TimmTower, Tokens, VisionTransformer
 from datacomp.errors import StageError
+from datacomp.network import crops
 
 SPECIAL_TOKENS = 2
 BATCH_STATISTICS = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d, torch.nn.SyncBatchNorm)
+_REMEMBERED_CAPTIONS = 1 << 15  # of 77 tokens: 15 MB
 BYTE_TOKENS = 512  # 256 bytes, each also as the last of a word
 
 Uint8Array: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
@@ -78,13 +80,20 @@ class Tokenizer:
     """CLIP's byte-pair encoding: captions to int64 tokens of shape (N, context length)."""
 
     def __init__(self, declared: Tokens, context_length: int) -> None:
-        self._encode = _simple_tokenizer(declared.merges)
+        self._of_one = _caption_tokens(declared.merges, context_length)
         self.context_length = context_length
 
     def __call__(self, captions: list[str]) -> torch.Tensor:
         """Tokens of some captions; longer ones are cut off and still end with the end token."""
-        tokens: torch.Tensor = self._encode(captions, context_length=self.context_length)
-        return tokens
+        rows = [self._of_one(caption) for caption in captions]
+        return torch.from_numpy(np.array(rows, np.int64).reshape(len(rows), self.context_length))
+
+
+@cache
+def _caption_tokens(merges: int, context_length: int) -> Callable[[str], np.ndarray[Any, np.dtype[np.int32]]]:
+    """A function from a caption to its tokens that remembers some: a small pool's captions come again and again."""
+    encode = _simple_tokenizer(merges)
+    return lru_cache(_REMEMBERED_CAPTIONS)(lambda caption: encode(caption, context_length=context_length)[0].int().numpy())
 
 
 @cache
@@ -92,7 +101,14 @@ def _simple_tokenizer(merges: int) -> SimpleTokenizer:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "merges.txt.gz"
         path.write_bytes(first_merges(merges))
-        return SimpleTokenizer(bpe_path=str(path), clean="lower")
+        tokenizer = SimpleTokenizer(bpe_path=str(path), clean="lower")
+    tokenizer.clean_fn = _cleaned(tokenizer.clean_fn)
+    return tokenizer
+
+
+def _cleaned(clean: Callable[[str], str]) -> Callable[[str], str]:
+    """open_clip's cleaning, without looking for broken encodings and HTML where there can be none."""
+    return lambda text: " ".join(text.split()).lower() if text.isascii() and text.isprintable() and "&" not in text else clean(text)
 
 
 def first_merges(merges: int) -> bytes:
@@ -114,7 +130,8 @@ def vocabulary_size(tokens: Tokens) -> int:
 
 def training_pixels(pixels: Pixels) -> Callable[[Image.Image], Uint8Array]:
     """The recipe's random crop and augmentation, drawn from torch's current seed: a picture to uint8 of shape (size, size, 3)."""
-    steps: list[Any] = [transforms.RandomResizedCrop(pixels.size, scale=pixels.crop_scale, ratio=pixels.crop_ratio, interpolation=_mode(pixels))]
+    resampling = Image.Resampling[pixels.interpolation.upper()]
+    steps: list[Any] = [crops.random_resized_crop(pixels.size, pixels.crop_scale, pixels.crop_ratio, resampling)]
     if pixels.flip:
         steps.append(transforms.RandomHorizontalFlip())
     if pixels.colour_jitter_share:

@@ -129,10 +129,10 @@ class Batches(Dataset[Batch | DatacompError]):
         last = min(first + _PART_SAMPLES, slice_start + self._rank_batch_samples)
         crop = build.training_pixels(self._scale.pixels)
         pixels, captions, corrupt = [], [], 0
+        crop_seeds = draws.bits(self._seed, "crop", np.arange(first, last)) >> np.uint64(1)  # a crop belongs to its place in the stream
         with torch.random.fork_rng(devices=[]):
-            for position, place in enumerate(self._stream.places(first, last), start=first):
+            for position, place, crop_seed in zip(range(first, last), self._stream.places(first, last), crop_seeds, strict=True):
                 picture, caption, failures = self._pair(position, int(place[0]), int(place[1]))
-                crop_seed = draws.bits(self._seed, "crop", position) >> np.uint64(1)  # the crop belongs to the place in the stream
                 torch.default_generator.manual_seed(int(crop_seed))  # torch.manual_seed also walks the call stack, which costs as much as the crop
                 pixels.append(crop(picture))
                 captions.append(caption)
