@@ -2,21 +2,24 @@
 
     python benchmarks/miniature.py run --out DIR [--scales nano,micro] [--seeds-nano 0,1,2] [--seeds-micro 0,1] [--arm NAME …] [--record FILE] [--dry-run]
     python benchmarks/miniature.py page [--record FILE] [--page FILE]
+    python benchmarks/miniature.py expected --scale SCALE [--record FILE]
 
 `run` measures what FILE (docs/miniature/runs.json) does not hold yet, one run a core, and writes each to it when it is done; killed at any moment and
-started again, here or elsewhere, it goes on. `page` writes docs/miniature-measured.md with its pictures from FILE alone.
+started again, here or elsewhere, it goes on. `page` writes docs/miniature-measured.md with its pictures from FILE alone, `expected` the scores that
+`datacomp calibrate` compares with.
 """
 
 import argparse
 from pathlib import Path
 
-from datacomp import rooms
+from datacomp import files, rooms
 from datacomp.board import published
+from datacomp.declared import expected as declared
 from datacomp.declared import pool as pools
 from datacomp.declared import scale as scales
 from datacomp.declared import suite as suites
 from datacomp.errors import DatacompError
-from datacomp.pipelines import miniature_filters, miniature_page
+from datacomp.pipelines import miniature_expected, miniature_filters, miniature_page
 from datacomp.pipelines.compare import Comparison
 from datacomp.pool import synthetic
 
@@ -57,12 +60,20 @@ def page(given: argparse.Namespace) -> None:
     print("\n".join(map(str, miniature_filters.claims(found))))
 
 
+def expected(given: argparse.Namespace) -> None:
+    """Write the scores to expect at a scale."""
+    table = miniature_page.tables(given.record, given.suite)[given.scale]
+    path = rooms.tracks() / declared.FOLDER / f"{given.scale}.toml"
+    files.write_text(path, miniature_expected.text(table, str(given.record.relative_to(DOCS.parent))))
+    print(f"{path}: {declared.load(given.scale).source}")
+
+
 def main() -> None:
-    """Run or write the page."""
+    """Run, or write what follows from the runs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    running, writing = commands.add_parser("run"), commands.add_parser("page")
-    for command in (running, writing):
+    running, writing, expecting = (commands.add_parser(name) for name in ("run", "page", "expected"))
+    for command in (running, writing, expecting):
         command.add_argument("--record", type=Path, default=DOCS / "miniature" / "runs.json")
         command.add_argument("--suite", default="nano")
     running.add_argument("--out", type=Path, required=True)
@@ -76,6 +87,8 @@ def main() -> None:
     running.set_defaults(do=run)
     writing.add_argument("--page", type=Path, default=DOCS / "miniature-measured.md")
     writing.set_defaults(do=page)
+    expecting.add_argument("--scale", required=True, choices=(miniature_filters.SMALL, miniature_filters.LARGE))
+    expecting.set_defaults(do=expected)
     given = parser.parse_args()
     given.do(given)
 
