@@ -47,6 +47,7 @@ SIDES = {
 }
 _BLOCK = 1 << 14
 _BLOBS = 2000
+_RATE_S = 3.0
 _THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "SLURM_CPUS_PER_TASK")
 
 
@@ -175,12 +176,11 @@ def operations(part: str, side: str, scratch: Path, rows: int, dimensions: int, 
 
 
 def rate(dimensions: int, columns: int) -> float:
-    """Multiplications and additions a second of a bare float32 product by all cores: the best of some."""
+    """Multiplications and additions a second of a bare float32 product by all cores: the best of some seconds."""
     numbers = np.random.default_rng(0)
     left, right = numbers.standard_normal((8192, dimensions), np.float32), numbers.standard_normal((dimensions, columns), np.float32)
-    best = 0.0
-    for _ in range(5):
-        start = time.perf_counter()
+    best, until = 0.0, time.perf_counter() + _RATE_S
+    while (start := time.perf_counter()) < until:
         left @ right
         best = max(best, 2.0 * len(left) * columns * dimensions / (time.perf_counter() - start))
     return best
@@ -219,7 +219,7 @@ def one(part: str, side: str, rows: int, k: int, given: argparse.Namespace) -> d
     limit = operations(part, side, scratch, rows, given.dimensions, k, given.iterations) / bare
     return {
         "seconds": round(seconds, 2), "core_seconds": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 2), "peak_gb": round(peak, 2),
-        "products_seconds": round(limit, 2), "products_per_s": round(bare / 1e9, 1), "cores": local.cores(), "told": told(scratch, part, side, k),
+        "products_seconds": round(limit, 4), "products_per_s": round(bare / 1e9, 1), "cores": local.cores(), "told": told(scratch, part, side, k),
     }  # fmt: skip
 
 
