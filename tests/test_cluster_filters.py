@@ -218,6 +218,17 @@ def test_exactly_the_farthest_or_nearest_of_each_cluster_are_kept(clustered, tmp
             assert (cosine[inside].max() <= cosine[~inside].min()) if keep == "hard" else (cosine[inside].min() >= cosine[~inside].max())
 
 
+def test_a_uniform_quota_is_the_same_share_of_each_cluster(clustered, tmp_path):
+    pool, found = clustered
+    subset = apply("density", {"clusters": str(found.path), "count": 250, "quota": "uniform"}, pool, tmp_path / "list.npy")
+    assert len(subset.uids) == 250
+    for cosine, inside in by_cluster(found, subset.uids):
+        assert abs(inside.sum() - len(inside) * 250 / 600) < 1
+        assert cosine[inside].max() <= cosine[~inside].min()
+    by_density = density.quotas(found, 250, quota.PRESETS["paper"]).whole
+    assert by_density.tolist() != [int(inside.sum()) for _, inside in by_cluster(found, subset.uids)]
+
+
 def test_density_keeps_by_score_or_at_random_with_the_same_quotas(clustered, tmp_path):
     pool, found = clustered
     options = {"clusters": str(found.path), "fraction": 0.4}
@@ -295,6 +306,8 @@ def test_rows_in_no_cluster_are_not_kept_and_that_is_said(tmp_path, capsys):
         ("density", {"clusters": "c", "count": 0}, "1 or more"),
         ("density", {"clusters": "c", "count": 5, "preset": "mine"}, "Allowed: paper, authors_code_defaults"),
         ("density", {"clusters": "c", "count": 5, "temperature": 0.0}, "a temperature above 0"),
+        ("density", {"clusters": "c", "count": 5, "quota": "even"}, "Allowed: density, uniform"),
+        ("density", {"clusters": "c", "count": 5, "quota": "uniform", "balance": 0.5}, "leave out --preset"),
         ("density", {"clusters": "c", "count": 5, "keep": "best"}, "Allowed: hard, easy, random, score"),
         ("density", {"clusters": "c", "count": 5, "keep": "score"}, "without a --score"),
         ("semdedup", {"clusters": "c"}, "add --epsilon"),

@@ -56,6 +56,7 @@ def filter_pool(
     chains: Annotated[str | None, _text(_CHAINS)] = None,
     keep: Annotated[str | None, _text(_KEEP)] = None,
     embeddings: Annotated[str | None, _text("semdedup: what datacomp score --embeddings wrote, if that was clustered.")] = None,
+    quota: Annotated[str | None, _text("density: density (by default), or uniform: the same share of each cluster.")] = None,
     preset: Annotated[str | None, _text("density, dbp: paper (by default) or authors_code_defaults.")] = None,
     temperature: Annotated[float | None, _text("density, dbp: of the softmax of complexities.")] = None,
     neighbours: Annotated[int | None, _text("density, dbp: nearest centroids whose distance counts.")] = None,

@@ -61,16 +61,22 @@ def _beyond(earlier: Vectors, later: Vectors, rows: Integers, columns: Integers,
 def _within(block: Vectors, near: Mask, edge: float, chains: str) -> Mask:
     """Add to what is near an earlier block what is near an earlier row of its own."""
     products = block @ block.T
-    alike = np.triu(products > edge + NEAR, 1)
-    rows, columns = np.nonzero(np.triu((products > edge - NEAR) & (products <= edge + NEAR), 1))
+    rows, columns = np.nonzero(products > edge - NEAR)  # one look at all pairs; what follows is about few
+    rows, columns = rows[rows < columns], columns[rows < columns]
+    alike = products[rows, columns] > edge + NEAR
+    unsure = np.flatnonzero(~alike)
     if chains == "published":  # pairs that cannot change anything are not looked at
-        open_ = ~(near | alike.any(axis=0))[columns]
-        rows, columns = rows[open_], columns[open_]
-    beyond = _beyond(block, block, rows, columns, edge)
-    alike[rows[beyond], columns[beyond]] = True
-    if chains == "published":
-        return np.asarray(near | alike.any(axis=0))
+        settled = near.copy()
+        settled[columns[alike]] = True
+        unsure = unsure[~settled[columns[unsure]]]
+    alike[unsure] = _beyond(block, block, rows[unsure], columns[unsure], edge)
+    rows, columns = rows[alike], columns[alike]
     dropped = near.copy()
-    for row in np.flatnonzero(alike.any(axis=0)):  # in order: whether a row counts must be known before those after it
-        dropped[row] |= bool((alike[:row, row] & ~dropped[:row]).any())
+    if chains == "published":
+        dropped[columns] = True
+        return dropped
+    order = np.argsort(columns, kind="stable")
+    later, starts = np.unique(columns[order], return_index=True)
+    for column, earlier in zip(later, np.split(rows[order], starts[1:]), strict=False):  # in order: whether a row counts must be known before those after it
+        dropped[column] |= not dropped[earlier].all()
     return dropped

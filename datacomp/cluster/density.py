@@ -12,6 +12,8 @@ from datacomp.cluster.quota import PRESETS, Complexity, Preset
 from datacomp.cluster.select import OverClusters
 from datacomp.errors import FilterError
 
+KINDS = ("density", "uniform")
+
 
 class Quotas(NamedTuple):
     """What each cluster may keep and why, shape (k,) each."""
@@ -22,25 +24,29 @@ class Quotas(NamedTuple):
     whole: Integers
 
 
-def quotas(clusters: Clusters, count: int, settings: Preset) -> Quotas:
+def quotas(clusters: Clusters, count: int, settings: Preset, kind: str = "density") -> Quotas:
     """Divide `count` samples among clusters. Raises FilterError where their sizes leave no room for as many."""
     found = quota.complexity(clusters.members(), clusters.centroids(), settings.neighbours)
-    wanted = quota.shares(found.values, settings.temperature)
-    exact = quota.exact(wanted * count, quota.floors(found.sizes, count, settings.balance), found.sizes, count)
+    if kind == "uniform":
+        wanted = found.sizes / found.sizes.sum()
+        exact = quota.exact(wanted * count, np.zeros_like(found.sizes), found.sizes, count)
+    else:
+        wanted = quota.shares(found.values, settings.temperature)
+        exact = quota.exact(wanted * count, quota.floors(found.sizes, count, settings.balance), found.sizes, count)
     return Quotas(found, wanted, exact, quota.whole(exact, found.sizes, count))
 
 
 class Density(OverClusters):
     """Keep so many of each cluster as its complexity says: those to keep first."""
 
-    def __init__(self, clusters: str, count: int | None, fraction: float | None, settings: Preset, keep: str, score: str, seed: int) -> None:
+    def __init__(self, clusters: str, count: int | None, fraction: float | None, settings: Preset, kind: str, keep: str, score: str, seed: int) -> None:
         super().__init__("density", clusters, keep, score, seed)
-        self.settings = settings
+        self.settings, self.kind = settings, kind
         self.count = int(self.given.record.clustered_samples * (fraction or 0)) if count is None else count
 
     def quotas(self) -> Quotas:
         """What each cluster may keep."""
-        return quotas(self.given, self.count, self.settings)
+        return quotas(self.given, self.count, self.settings, self.kind)
 
     def times(self, members: Members, columns: Sequence[Column], scores: Scores | None) -> Multiplicity:
         """Once for each of the first members of every cluster."""
@@ -73,6 +79,7 @@ def make(
     clusters: str = "",
     count: int | None = None,
     fraction: float | None = None,
+    quota: str = "density",
     preset: str = "paper",
     temperature: float | None = None,
     neighbours: int | None = None,
@@ -81,7 +88,14 @@ def make(
     score: str = "",
     seed: int = 0,
 ) -> Density:
-    """Keep an exact number of the clustered samples, more of complex clusters. A preset stands for the settings that are not given."""
+    """Keep an exact number of the clustered samples, more of complex clusters. A preset stands for the settings that are not given.
+
+    A uniform quota is the same share of each cluster instead, as in SSP-Pruning (Sorscher et al. 2022), by which the paper measures itself.
+    """
+    if quota not in KINDS:
+        raise FilterError(f"--quota {quota} came", allowed=", ".join(KINDS))
+    if quota == "uniform" and (preset != "paper" or (temperature, neighbours, balance) != (None, None, None)):
+        raise FilterError("a uniform quota came with settings of the density", repair="leave out --preset, --temperature, --neighbours and --balance")
     if (count is None) == (fraction is None):
         raise FilterError(f"density takes a count or a fraction; {'neither' if count is None else 'both'} came", repair="add one, as in: --fraction 0.3")
     if fraction is not None and not 0 < fraction <= 1:
@@ -89,4 +103,4 @@ def make(
     if count is not None and count < 1:
         raise FilterError(f"the count is {count:,}", allowed="1 or more")
     chosen = settings(preset, temperature, neighbours, balance)
-    return Density(clusters, count, fraction, chosen, keep, score, seed)
+    return Density(clusters, count, fraction, chosen, quota, keep, score, seed)

@@ -17,7 +17,7 @@ from datacomp.errors import StageError
 from datacomp.uids import UidArray
 
 KEY = "l14_img"
-BLOCK_ROWS = 1 << 14
+BLOCK_ROWS = 1 << 12  # of 512 numbers they are 8 MB, which an allocator hands out again; what is much larger is paged in anew each time
 _PLAIN_NORMS = (1e-15, 1e15)  # in these bounds squares neither overflow nor vanish in float32
 
 Vectors: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]  # (N, D)

@@ -1,5 +1,6 @@
 """Vectors brought together by cluster in a file, so that a cluster of any size can be read block by block."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,10 +11,11 @@ import numpy as np
 from datacomp import files
 from datacomp.artifacts import clusters as made
 from datacomp.artifacts.clusters import Clusters, Integers
+from datacomp.artifacts.pool import Mask
 from datacomp.cluster import embeddings
 from datacomp.cluster.embeddings import Part, Vectors
 from datacomp.errors import FilterError
-from datacomp.uids import UidArray
+from datacomp.launch import local
 
 _AS_MEASURED = 2e-3  # cosines of the same vectors, perhaps stored once more in float16
 
@@ -25,15 +27,28 @@ def written(given: Clusters, parts: Iterable[Part], order: Integers, upper: Inte
     The file lies beside the clusters and takes 4 N D bytes. Raises FilterError where a member has no vector in the parts, or another than the
     one that was clustered.
     """
-    members, centroids = given.members(), given.centroids()
-    shape = (len(members), given.record.dimensions)
-    row_of = np.empty(len(order), np.int64)
-    row_of[order] = np.arange(len(order))
     with files.scratch(given.path) as folder:
         path = folder / "vectors"
-        grouped: Any = np.memmap(path, np.float32, "w+", shape=shape)
-        found = np.zeros(len(members), bool)
-        for named, vectors in _stream(parts, given.record.inputs.key):
+        _reserve(path, 4 * len(order) * given.record.dimensions)
+        missing = np.count_nonzero(~_fill(path, given, parts, order, upper))
+        if missing:
+            raise FilterError(f"{missing:,} of {len(order):,} members of {given.path} have no vector", repair="give what was clustered")
+        yield path
+
+
+def _fill(path: Path, given: Clusters, parts: Iterable[Part], order: Integers, upper: Integers) -> Mask:
+    """Bring each member's vector to its row, some files at once; say which members had one, shape (N,).
+
+    Nothing is flushed: processes of this machine see the file as it is, and it never has to reach the disk.
+    """
+    members, centroids = given.members(), given.centroids()
+    grouped: Any = np.memmap(path, np.float32, "r+", shape=(len(members), given.record.dimensions))
+    row_of = np.empty(len(order), np.int64)
+    row_of[order] = np.arange(len(order))
+    found = np.zeros(len(members), bool)
+
+    def bring(part: Part) -> None:
+        for named, vectors in embeddings.blocks(part, given.record.inputs.key):
             places = made.find(upper, members, named)
             here = places >= 0
             places, inside = places[here], vectors[here]
@@ -42,16 +57,19 @@ def written(given: Clusters, parts: Iterable[Part], order: Integers, upper: Inte
             ordered = np.argsort(rows)  # the disk likes it
             grouped[rows[ordered]] = inside[ordered]
             found[places] = True
-        if not found.all():
-            raise FilterError(f"{np.count_nonzero(~found):,} of {len(found):,} members of {given.path} have no vector", repair="give what was clustered")
-        grouped.flush()
-        del grouped
-        yield path
+
+    for _ in local.run_all(bring, list(parts), threads=True):
+        pass
+    return found
 
 
-def _stream(parts: Iterable[Part], key: str) -> Iterator[tuple[UidArray, Vectors]]:
-    for part in parts:
-        yield from embeddings.blocks(part, key)
+def _reserve(path: Path, size: int) -> None:
+    """Make a file of a size. Its room is taken at once where that is possible, which halves the time of writing to it here and there."""
+    with path.open("wb") as file:
+        if hasattr(os, "posix_fallocate") and size:
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            file.truncate(size)
 
 
 def _check(where: Path, vectors: Vectors, centroids: Vectors, measured: Any) -> None:

@@ -32,10 +32,10 @@ def sample(given: Embeddings, listed: UidArray | None, most: int, samples: int, 
         edge = sorting.smallest(partial(_all_keys, given, listed, seed), most - 1)
     named, vectors = [], []
     for part in given.parts:
-        for block, found in embeddings.blocks(part, given.key, listed):
+        for block, found in embeddings.stored(part, given.key, listed):
             kept = slice(None) if edge is None else _keys(block, seed) <= edge
             named.append(block[kept])
-            vectors.append(found[kept])
+            vectors.append(embeddings.unit(found[kept], block[kept], part.features))
     everything: UidArray = np.concatenate(named)
     order = uids.order(everything)  # so that the order of a pool's files changes nothing
     return everything[order], np.concatenate(vectors)[order]

@@ -29,7 +29,9 @@ from datacomp.uids import UidArray
 
 GROUPS = 32  # at most: each leaves a sum for every cluster
 NOT_LISTED = "not in the list"
-_STEP = 2.0**-22  # of a number in a sum: a sum of 2**31 of them is exact in float64
+_STEP = 2.0**-22  # of a number in a sum: a sum of 2**30 of them is exact in float64
+_SHIFT = np.float32(3)  # float32 has steps of 2**-22 from 2 to 4, where a unit vector's numbers are with it: adding rounds to whole steps
+_ADDED = 1 << 10  # rows, which stay in the cache
 
 
 class Settings(NamedTuple):
@@ -220,9 +222,12 @@ def _assign(group: _Group) -> None:
 
 def _add(sums: Floats, cluster: Integers, vectors: Vectors) -> None:
     """Add vectors (N, D) to the sums (k, D) of their clusters; rounded to whole steps, they give the same in any order."""
-    numbers, place = np.unique(cluster, return_inverse=True)
-    belongs = scipy.sparse.csr_matrix((np.ones(len(place)), place, np.arange(len(place) + 1)), shape=(len(place), len(numbers)))
-    sums[numbers] += belongs.T @ (np.rint(vectors * np.float32(1 / _STEP)) * np.float32(_STEP)).astype(np.float64)
+    for start in range(0, len(cluster), _ADDED):
+        numbers, place = np.unique(cluster[start : start + _ADDED], return_inverse=True)
+        belongs = scipy.sparse.csr_matrix((np.ones(len(place)), place, np.arange(len(place) + 1)), shape=(len(place), len(numbers)))
+        rounded = vectors[start : start + _ADDED] + _SHIFT
+        rounded -= _SHIFT
+        sums[numbers] += belongs.T @ rounded.astype(np.float64)
 
 
 def _measure(group: _Group) -> None:

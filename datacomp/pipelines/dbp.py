@@ -23,7 +23,7 @@ from datacomp.filters import catalog, top
 from datacomp.filters.base import Column
 from datacomp.launch.local import Workers
 
-_PER_CLUSTER = 2000  # samples in each of the clusters within which duplicates are looked for, as far as these are not given
+PER_CLUSTER = 2000  # samples in each of the clusters within which duplicates are looked for, as far as these are not given
 _MOST_CLUSTERS = 50_000  # SemDeDup's
 
 
@@ -107,7 +107,7 @@ def _deduplicated(pool: Pool, recipe: Recipe, folder: Path, workers: Workers) ->
     if path.is_file():
         return subsets.read(path)
     samples = sum(span.rows for span in pools.spans(pool))
-    number = recipe.dedup_clusters or max(1, min(_MOST_CLUSTERS, samples // _PER_CLUSTER))
+    number = recipe.dedup_clusters or max(1, min(_MOST_CLUSTERS, samples // PER_CLUSTER))
     found = _clusters(pool, recipe, None, folder / "all", number, workers)
     options: dict[str, catalog.Option] = {"clusters": str(found.path), "epsilon": recipe.epsilon, "chains": recipe.chains}
     return applying.apply("semdedup", options, pool, path, workers=workers)

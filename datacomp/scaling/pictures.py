@@ -1,11 +1,11 @@
-"""Pictures of fitted laws as marks on a canvas: curves of buckets, predictions for unions, the front of curation, and how much to keep.
+"""Pictures of fitted laws as marks on a canvas: curves of buckets, unions, the front of curation, how much to keep; and of what was measured.
 
 Nothing here knows about markup or pixels (`draw` does), and the same fit gives the same marks.
 """
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -61,6 +61,14 @@ class Text(NamedTuple):
     words: str
     role: str
     anchor: str = "start"
+
+
+class Value(NamedTuple):
+    """A share that was measured at an amount, with its standard error."""
+
+    amount: float
+    share: float
+    error: float = 0.0
 
 
 Mark: TypeAlias = Line | Area | Dot | Text
@@ -244,6 +252,29 @@ def kept(fitted: Fit, compared: Sequence[Union], names: Sequence[str], budgets: 
     marks.append(Text((_RIGHT + 8, places[-1][1] + 4), cut(union_name(now, names)), "name"))
     description = f"At first {union_name(start, names)}" + (f"; {told}." if told else ", and it stays.")
     return Picture("kept", "How much of the pool the best candidate keeps", description, tuple(marks), (WIDTH, 306))
+
+
+def measured(key: str, title: str, across: str, series: Mapping[str, Sequence[Value]]) -> Picture:
+    """Shares that were measured, against an amount: a line for each series, with a bar of one standard error at each point."""
+    values = [value for found in series.values() for value in found]
+    least, most = _widened(min(value.share - value.error for value in values), max(value.share + value.error for value in values))
+    low, high = (math.log10(each(value.amount for value in values)) for each in (min, max))
+    frame = _Axes(_LEFT, _TOP, _RIGHT, 380, low - 0.05, high + 0.05, least, most)
+    marks: list[Mark] = [*frame.grid(axes.amounts(frame.low, frame.high), axes.steps(least, most), label=_percent)]
+    ends, told = [], []
+    for place, (name, found) in enumerate(series.items()):
+        tint, points = colour(place, len(series)), sorted(found)
+        at = [(float(frame.x(value.amount)), float(frame.y(value.share))) for value in points]
+        marks.append(Line(tuple(at), colour=tint, title=name))
+        for (x, y), value in zip(at, points, strict=True):
+            said = f"{name}, {axes.short(value.amount)}: {100 * value.share:.1f} ± {100 * value.error:.1f} %"
+            marks.append(Line(((x, float(frame.y(value.share - value.error))), (x, float(frame.y(value.share + value.error)))), colour=tint))
+            marks.append(Dot((x, y), tint, hollow=False, title=said))
+            told.append(said)
+        ends.append((at[-1], name, tint))
+    marks += name_ends(ends, role="context")
+    marks += [Text((_LEFT - 44, _TOP - 8), "%", "axis"), Text(((_LEFT + _RIGHT) / 2, 428), across, "axis", "middle")]
+    return Picture(key, title, "; ".join(told), tuple(marks), (WIDTH, 436))
 
 
 def on_front(sizes: Sequence[float], errors: Values) -> list[int]:
