@@ -21,7 +21,7 @@ from datacomp.network import crops
 
 SPECIAL_TOKENS = 2
 BATCH_STATISTICS = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d, torch.nn.SyncBatchNorm)
-_REMEMBERED_CAPTIONS = 1 << 15  # of 77 tokens: 15 MB
+_REMEMBERED_CAPTIONS = 1 << 15  # of 77 tokens: some 30 MB
 BYTE_TOKENS = 512  # 256 bytes, each also as the last of a word
 
 Uint8Array: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
