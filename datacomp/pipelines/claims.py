@@ -1,0 +1,117 @@
+"""What papers claim, as studies of the generated world can test it: a claim judges a study's rows, and says with the numbers whether it shows.
+
+A study is run by `reproduce`; its finished rows are a record that can be kept in the repository, and every verdict is computed anew from it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+
+from datacomp.records import Count, Digest, Line, Record
+
+Row = TypeVar("Row")
+Value: TypeAlias = str | int | float | bool | None
+
+
+class Paper(NamedTuple):
+    """Where a claim is made."""
+
+    short: str
+    title: str
+    arxiv: str
+
+
+PAPERS = {
+    "datacomp": Paper("DataComp", "DataComp: In search of the next generation of multimodal datasets", "2304.14108"),
+    "dfn": Paper("DFN", "Data Filtering Networks", "2309.17425"),
+    "dbp": Paper("DBP", "Effective pruning of web-scale datasets based on complexity of concept clusters", "2401.04578"),
+    "qqt": Paper("QQT", "Scaling Laws for Data Filtering: Data Curation cannot be Compute Agnostic", "2404.07177"),
+}
+
+
+class Verdict(NamedTuple):
+    """Whether a claim shows in some rows, and the numbers that say so."""
+
+    shows: bool | None  # None where rows are missing that it needs
+    told: str
+
+    @property
+    def says(self) -> str:
+        """The verdict in words."""
+        return "not measured" if self.shows is None else "it shows" if self.shows else "it does not show"
+
+
+MISSING = Verdict(None, "rows are missing that it needs")
+
+
+@dataclass(frozen=True)
+class Claim(Generic[Row]):
+    """A claim of a paper as it is tested here."""
+
+    key: str  # as it is called on the command line
+    paper: str  # a key of PAPERS
+    place: str  # in the paper: a table, a section
+    text: str
+    judge: Callable[[Sequence[Row]], Verdict]
+    arms: tuple[str, ...] = ()  # of the study, which it needs; all of them if none is named
+
+
+class Settings(NamedTuple):
+    """What may be said of every study."""
+
+    scale: str = "nano"
+    suite: str = "nano"
+    seeds: tuple[int, ...] = (0, 1, 2)
+    threads: int | None = None  # of a run; by default what one run at a time can use
+    workers: int | None = None  # runs at a time, where a study can do several; by default one a core
+
+
+@dataclass(frozen=True)
+class Study(Generic[Row]):
+    """A measurement that claims rest on. Arms are what it compares; none named are all."""
+
+    name: str
+    says: str
+    command: str  # that measures it
+    minutes: float  # all arms with three seeds at scale nano, on two cores
+    arms: tuple[str, ...]
+    claims: tuple[Claim[Row], ...]
+    row: Callable[..., Row]  # a row from a record's values, by name
+    plan: Callable[[Path, Settings, tuple[str, ...]], Sequence[str]]  # what would be done into a folder, a line each
+    run: Callable[[Path, Settings, tuple[str, ...]], Sequence[Row]]  # do what is not done
+    table: Callable[[Sequence[Row]], str]  # in Markdown
+    pages: Callable[["Measurement"], Mapping[str, str]] = lambda _: {}  # further files of the documents, by their names
+
+    def cost(self, arms: Sequence[str]) -> float:
+        """The minutes of some arms."""
+        return self.minutes * len(arms or self.arms) / len(self.arms)
+
+    def rows(self, measured: "Measurement") -> list[Row]:
+        """What was measured."""
+        return [self.row(**values) for values in measured.rows]
+
+
+class Measurement(Record):
+    """A study's rows with what they were measured on."""
+
+    study: Line
+    command: Line
+    scale: Line
+    recipe_sha256: Digest
+    suite: Line
+    suite_sha256: Digest
+    pool_sha256: Digest  # of the pool's declaration
+    seeds: tuple[Count, ...]
+    code_sha256: Digest
+    device: Line
+    minutes: float  # of all calls that ended by themselves, or by an interruption
+    rows: tuple[dict[Line, Value], ...]
+
+
+def needed(study: Study[Any], claims: Sequence[Claim[Any]]) -> tuple[str, ...]:
+    """The arms of a study that some claims need, in its order."""
+    if any(not claim.arms for claim in claims):
+        return study.arms
+    wanted = {arm for claim in claims for arm in claim.arms}
+    return tuple(arm for arm in study.arms if arm in wanted)
