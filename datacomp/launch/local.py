@@ -8,7 +8,10 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol, TypeAlias, TypeVar
+
+from datacomp.errors import StageError
 
 _MAX_THREADS = 8
 _AHEAD = 8  # tasks a worker that are handed out: enough that none waits for a slow one, and few enough for any number of tasks
@@ -83,6 +86,18 @@ def run_all(function: Callable[[Task], Answer], tasks: Sequence[Task], *, worker
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def apart(function: Callable[[Task], Answer], task: Task) -> Answer:
+    """Give function(task), answered by a process of its own that computes with one thread and ends with this one; several threads may ask at once.
+
+    `function` must be importable. Raises StageError where that process is killed.
+    """
+    with _executor(1, threads=False) as executor:
+        try:
+            return executor.submit(function, task).result()
+        except BrokenProcessPool:
+            raise StageError("a process was killed", repair="give the machine more memory or let less run at once, and start again") from None
 
 
 def _executor(workers: int, *, threads: bool) -> Executor:

@@ -45,6 +45,7 @@ class Chain:
     data: Path | None = None
     allow_missing: float = 0.0
     threads: int | None = None
+    workers: int | None = None  # loader processes of the training
     save_every_s: float = Keeping().save_every_s
 
     def reshard(self) -> ShardSet:
@@ -55,7 +56,7 @@ class Chain:
     def train(self, seed: int) -> runs.Run:
         """Train with one seed."""
         sharded = shards.read(self.out / "shards")
-        hardware, keeping = Hardware(threads=self.threads), Keeping(save_every_s=self.save_every_s)
+        hardware, keeping = Hardware(threads=self.threads, workers=self.workers), Keeping(save_every_s=self.save_every_s)
         return train(self.scale, (sharded,), run_folder.of_seed(self.out, seed), seed=seed, hardware=hardware, keeping=keeping)
 
     def evaluate(self, seed: int) -> results.Results:
