@@ -81,7 +81,7 @@ class Study(Generic[Row]):
     plan: Callable[[Path, Settings, tuple[str, ...]], Sequence[str]]  # what would be done into a folder, a line each
     run: Callable[[Path, Settings, tuple[str, ...]], Sequence[Row]]  # do what is not done
     table: Callable[[Sequence[Row]], str]  # in Markdown
-    pages: Callable[["Measurement"], Mapping[str, str]] = lambda _: {}  # further files of the documents, by their names
+    pages: Callable[[Sequence[Row], "Measurement | None"], Mapping[str, str]] = lambda _rows, _of: {}  # of its own in the documents, by their names
 
     def cost(self, arms: Sequence[str]) -> float:
         """The minutes of some arms."""
@@ -103,6 +103,7 @@ class Measurement(Record):
     suite_sha256: Digest
     pool_sha256: Digest  # of the pool's declaration
     seeds: tuple[Count, ...]
+    arms: tuple[Line, ...]
     code_sha256: Digest
     device: Line
     minutes: float  # of all calls that ended by themselves, or by an interruption
