@@ -3,16 +3,17 @@
     python benchmarks/scaling_miniature.py --out DIR [--dry-run] [--seeds 0,1,2] [--record FILE] [--at-once N]
 
 About an hour on two cores: the best four tenths of half of nano's pool, alone and together, each trained on at four or five budgets with three seeds. What is
-measured stands in the record and is not run again, wherever the record is taken: DIR/runs.json by default. Writes DIR/scaling.json, which
-docs/measurements/ keeps, and the page with its pictures as docs/ would hold them. The claims of arXiv 2404.07177 are printed with whether they show.
+measured stands in the record, DIR/runs.json by default, and is not run again, wherever the record is taken; docs/scaling/runs.json is the one that
+`make docs` reads. Writes the page with its pictures below DIR as docs/ holds them. The claims of arXiv 2404.07177 are printed with whether they show.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from datacomp import files
 from datacomp.pipelines import reproduce, scaling_study
-from datacomp.pipelines.claims import Settings
+from datacomp.pipelines.claims import Settings, Where
 from datacomp.pipelines.scaling_study import Design
 
 
@@ -37,15 +38,14 @@ def main() -> None:
     parser.add_argument("--unions", type=numbers, default=given.unions, help="so many of the best buckets together")
     parser.add_argument("--union-budgets", type=numbers, default=given.union_budgets, help="those at which they are trained on")
     args = parser.parse_args()
-    design = Design(
-        args.pool_samples, args.buckets, args.best, args.budgets, args.unseen, args.unions, args.union_budgets, args.score, args.pool, args.record
-    )  # fmt: skip
-    settings, study = Settings(args.scale, args.suite, args.seeds, workers=args.at_once), scaling_study.study(design)
+    design = Design(args.pool_samples, args.buckets, args.best, args.budgets, args.unseen, args.unions, args.union_budgets, args.score, args.pool)
+    settings = Settings(args.scale, args.suite, args.seeds, args.at_once)
+    study, where = scaling_study.study(design, settings), Where(args.out, args.record or args.out / "runs.json")
     if args.dry_run:
-        print("\n".join(study.plan(args.out, settings, study.arms)))
+        print("\n".join(study.plan(where, settings, study.arms)))
         return
-    measurement = reproduce.take(study, args.out, settings, command=f"python benchmarks/scaling_miniature.py --seeds {','.join(map(str, args.seeds))}")
-    rows = study.rows(measurement)
+    measurement = reproduce.take(study, where, settings, command=" ".join(["python", *sys.argv]))
+    rows = study.read(where.record)
     for name, text in study.pages(rows, measurement).items():
         files.write_text(args.out / name, text)
     print(study.table(rows))

@@ -7,7 +7,7 @@ import typer
 
 from datacomp import places
 from datacomp.cli import options
-from datacomp.cli.options import Seeds, Threads
+from datacomp.cli.options import Seeds
 
 _SEEDS = (0, 1, 2)
 
@@ -23,16 +23,18 @@ def reproduce(
     out: Annotated[Path, typer.Option("--out", help="Where everything goes; what is done there is kept.", parser=places.here, metavar="PATH")] = Path(
         "build/reproduced"
     ),
+    records: Annotated[
+        Path | None, typer.Option("--records", help="Folder of what was measured, which is not run again; by default --out.", show_default=False)
+    ] = None,
     seed: Seeds = None,
-    threads: Threads = None,
-    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Runs at a time; by default one a core.", show_default=False)] = None,
+    at_once: Annotated[int | None, typer.Option("--at-once", min=1, help="Runs at a time; by default one a core.", show_default=False)] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what it takes.")] = False,
 ) -> None:
     """Measure what papers claim, and say with the numbers whether it shows. By default three seeds; what was killed goes on."""
     from datacomp.cli import tables
     from datacomp.errors import StageError
     from datacomp.pipelines import reproduce as reproducing
-    from datacomp.pipelines.claims import PAPERS, Settings, needed
+    from datacomp.pipelines.claims import PAPERS, Settings, Where, needed
 
     if listed:
         tables.show_claims(
@@ -41,16 +43,16 @@ def reproduce(
         return
     if not claims:
         raise StageError("no claim was named", allowed=", ".join([*reproducing.known(), *PAPERS]), repair="datacomp reproduce --list")
-    settings = Settings(seeds=tuple(seed or _SEEDS), threads=threads, workers=workers)
+    settings, folder = Settings(seeds=tuple(seed or _SEEDS), at_once=at_once), records or out
     for study, wanted in reproducing.asked(claims):
-        arms = needed(study, wanted)
+        arms, where = needed(study, wanted), Where(out / study.name, study.record(folder))
         if dry_run:
             typer.echo(f"{study.name}: {study.says}; about {study.cost(arms) * len(settings.seeds) / len(_SEEDS):.0f} minutes on two cores")
-            for line in study.plan(out / study.name, settings, arms):
+            for line in study.plan(where, settings, arms):
                 typer.echo(line)
             continue
-        measurement = reproducing.take(study, out / study.name, settings, arms, options.command())
-        typer.echo(study.table(study.rows(measurement)))
-        for claim in wanted:
-            verdict = reproducing.judge(claim, study, measurement).verdict
-            typer.echo(f"{claim.key}, {PAPERS[claim.paper].short} {claim.place}: {claim.text}: {verdict.says}. {verdict.told}")
+        reproducing.take(study, where, settings, arms, options.command())
+        typer.echo(study.table(study.read(where.record)))
+        for one in reproducing.judged(study, folder):
+            if one.claim in wanted:
+                typer.echo(f"{one.claim.key}, {PAPERS[one.claim.paper].short} {one.claim.place}: {one.claim.text}: {one.verdict.says}. {one.verdict.told}")

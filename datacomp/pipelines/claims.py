@@ -1,17 +1,16 @@
 """What papers claim, as studies of the generated world can test it: a claim judges a study's rows, and says with the numbers whether it shows.
 
-A study is run by `reproduce`; its finished rows are a record that can be kept in the repository, and every verdict is computed anew from it.
+A study is run by `reproduce`. What it measured stands in a record that can be kept in the repository, and every verdict is computed anew from its rows.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from datacomp.records import Count, Digest, Line, Record
 
 Row = TypeVar("Row")
-Value: TypeAlias = str | int | float | bool | None
 
 
 class Paper(NamedTuple):
@@ -63,8 +62,14 @@ class Settings(NamedTuple):
     scale: str = "nano"
     suite: str = "nano"
     seeds: tuple[int, ...] = (0, 1, 2)
-    threads: int | None = None  # of a run; by default what one run at a time can use
-    workers: int | None = None  # runs at a time, where a study can do several; by default one a core
+    at_once: int | None = None  # runs; by default one a core
+
+
+class Where(NamedTuple):
+    """Where a study works, and the file that keeps what it measured, which may be committed and taken up elsewhere."""
+
+    out: Path
+    record: Path
 
 
 @dataclass(frozen=True)
@@ -74,12 +79,12 @@ class Study(Generic[Row]):
     name: str
     says: str
     command: str  # that measures it
-    minutes: float  # all arms with three seeds at scale nano, on two cores
+    minutes: float  # all arms with three seeds at scale nano, on two cores, about
     arms: tuple[str, ...]
     claims: tuple[Claim[Row], ...]
-    row: Callable[..., Row]  # a row from a record's values, by name
-    plan: Callable[[Path, Settings, tuple[str, ...]], Sequence[str]]  # what would be done into a folder, a line each
-    run: Callable[[Path, Settings, tuple[str, ...]], Sequence[Row]]  # do what is not done
+    plan: Callable[[Where, Settings, tuple[str, ...]], Sequence[str]]  # what would be done, a line each
+    run: Callable[[Where, Settings, tuple[str, ...]], None]  # do what the record does not hold
+    read: Callable[[Path], Sequence[Row]]  # the rows of a record, as far as they are of today's recipe and suite; none of a file that is not there
     table: Callable[[Sequence[Row]], str]  # in Markdown
     pages: Callable[[Sequence[Row], "Measurement | None"], Mapping[str, str]] = lambda _rows, _of: {}  # of its own in the documents, by their names
 
@@ -87,27 +92,21 @@ class Study(Generic[Row]):
         """The minutes of some arms."""
         return self.minutes * len(arms or self.arms) / len(self.arms)
 
-    def rows(self, measured: "Measurement") -> list[Row]:
-        """What was measured."""
-        return [self.row(**values) for values in measured.rows]
+    def record(self, folder: Path) -> Path:
+        """Its record among those of all studies."""
+        return folder / self.name / "runs.json"
 
 
 class Measurement(Record):
-    """A study's rows with what they were measured on."""
+    """How a study's record was measured; it stands beside it."""
 
-    study: Line
     command: Line
     scale: Line
-    recipe_sha256: Digest
     suite: Line
-    suite_sha256: Digest
-    pool_sha256: Digest  # of the pool's declaration
     seeds: tuple[Count, ...]
-    arms: tuple[Line, ...]
     code_sha256: Digest
     device: Line
-    minutes: float  # of all calls that ended by themselves, or by an interruption
-    rows: tuple[dict[Line, Value], ...]
+    minutes: float  # of all calls that ended by themselves, by a failure or by an interruption
 
 
 def needed(study: Study[Any], claims: Sequence[Claim[Any]]) -> tuple[str, ...]:

@@ -1,14 +1,16 @@
 """What the comparison of filters says of its paper's claims (Fang et al. 2023, arXiv 2309.17425), and the comparison as a study that is measured again."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from datacomp import files
 from datacomp.declared import filter_recipe
 from datacomp.declared import scale as scales
 from datacomp.declared import suite as suites
 from datacomp.network import choose
 from datacomp.pipelines import claims, filter_study
-from datacomp.pipelines.claims import MISSING, Claim, Settings, Verdict
+from datacomp.pipelines.claims import MISSING, Claim, Settings, Verdict, Where
 from datacomp.pipelines.filter_study import Row, Study, own, score_title, title
 from datacomp.pipelines.run import ENTRY
 
@@ -62,23 +64,30 @@ CLAIMS = (
 )  # fmt: skip
 
 
-def of(out: Path, settings: Settings) -> Study:
-    """The comparison that some settings ask for."""
-    return Study(
-        out, scales.load(settings.scale), suites.load(settings.suite), filter_recipe.load("miniature"), settings.seeds, threads=settings.threads,
-        workers=settings.workers,
-    )  # fmt: skip
+def read(record: Path) -> list[Row]:
+    """The rows of a record."""
+    return [Row(**values) for values in json.loads(record.read_text(encoding="utf-8"))] if record.is_file() else []
 
 
-def _run(out: Path, settings: Settings, arms: Sequence[str]) -> list[Row]:
-    return list(of(out, settings).rows(tuple(arms)))
+def run(where: Where, settings: Settings, arms: Sequence[str]) -> None:
+    """Take the arms the whole way; after each the record has its row, in the order of all arms."""
+    for row in of(where.out, settings).rows(tuple(arms)):
+        rows = {other.arm: other for other in read(where.record)} | {row.arm: row}
+        files.write_text(where.record, json.dumps([rows[arm]._asdict() for arm in ARMS if arm in rows], indent=1) + "\n")
 
 
-def _plan(out: Path, settings: Settings, arms: Sequence[str]) -> list[str]:
-    asked = of(out, settings)
+def plan(where: Where, settings: Settings, arms: Sequence[str]) -> list[str]:
+    """What would be done."""
+    asked = of(where.out, settings)
     seen = len(arms) * len(settings.seeds) * asked.scale.budget.samples_seen
     lines = [f"{len(arms)} arms with {len(settings.seeds)} seeds: {seen:,} samples seen in all, besides the networks' own training"]
     return lines + [f"{'done ' if (asked.folder(arm) / ENTRY).is_file() else 'to do'}  {arm} -> {asked.folder(arm)}" for arm in arms]
+
+
+def of(out: Path, settings: Settings) -> Study:
+    """The comparison that some settings ask for."""
+    scale, suite = scales.load(settings.scale), suites.load(settings.suite)
+    return Study(out, scale, suite, filter_recipe.load("miniature"), settings.seeds, workers=settings.at_once)
 
 
 STUDY = claims.Study(
@@ -88,8 +97,8 @@ STUDY = claims.Study(
     minutes=70,
     arms=ARMS,
     claims=CLAIMS,
-    row=Row,
-    plan=_plan,
-    run=_run,
+    plan=plan,
+    run=run,
+    read=read,
     table=lambda rows: filter_study.table(list(rows)),
 )

@@ -5,7 +5,7 @@ something is chosen, as one would who has them all.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -51,8 +51,19 @@ def measured(found: Sequence[Row], seed: int | None = None) -> Measured:
 
 def fit(found: Sequence[Row], seed: int | None = None) -> Fit:
     """Laws of the single buckets. Raises StageError for fewer points than parameters."""
-    there = measured(found, seed)
+    return _fit(tuple(row for row in found if seed in (None, row.seed)))
+
+
+@lru_cache(maxsize=16)
+def _fit(found: tuple[Row, ...]) -> Fit:
+    there = measured(found)
     return fitting.fit(there.samples, there.points)
+
+
+@lru_cache(maxsize=16)
+def _checked(found: tuple[Row, ...]) -> tuple[Checked, ...]:
+    """What the laws did not see, beside what they and simpler guesses say."""
+    return tuple(choose.check(_fit(found), measured(found).checks))
 
 
 class Missed(NamedTuple):
@@ -83,7 +94,7 @@ def missed(found: Sequence[Row], kind: str = "all") -> list[Missed]:
     made = []
     most = max(row.seen for row in found if row.fitted)
     for seed in seeds(found):
-        checked = [one for one in choose.check(fit(found, seed), measured(found, seed).checks) if KINDS[kind](one, most)]
+        checked = [one for one in _checked(tuple(row for row in found if row.seed == seed)) if KINDS[kind](one, most)]
         if checked:
             off = np.abs([[one.predicted.error - one.measured, one.nearest - one.measured, one.power - one.measured] for one in checked]).mean(axis=0)
             made.append(Missed(seed, kind, len(checked), *map(float, off)))

@@ -10,11 +10,12 @@ from datacomp.pipelines.scaling_evidence import CLAIMS, KINDS, Row
 from datacomp.scaling import choose, draw, pictures
 from datacomp.scaling import fit as fitting
 
-PAGE, CURVES, UNIONS = "scaling-miniature.md", "scaling-miniature-curves.svg", "scaling-miniature-unions.svg"
+PAGE, CURVES, UNIONS = "scaling-miniature.md", "scaling/curves.svg", "scaling/unions.svg"
+_COMMAND = "python benchmarks/scaling_miniature.py --out build/scaling --record docs/scaling/runs.json"
 _INTRODUCTION = """# Scaling laws on the miniature
 
-Written by `make docs` from `docs/measurements/scaling.json`. A generated pool is cut into tenths by its L/14 score. Laws are fitted to the best tenths, each
-trained on alone at some budgets; the same tenths at a larger budget, and unions of them, are only compared with what the laws predict.
+Written by `make docs` from the recorded runs in `docs/scaling/runs.json`. A generated pool is cut into tenths by its L/14 score. Laws are fitted to the best
+tenths, each trained on alone at some budgets; the same tenths at a larger budget, and unions of them, are only compared with what the laws predict.
 
 * Each budget has a run of its own that ends there. A checkpoint in the middle of a cosine schedule has a higher error than a run that ends at it, so that
   laws fitted to checkpoints would not be those of finished runs.
@@ -27,9 +28,9 @@ trained on alone at some budgets; the same tenths at a larger budget, and unions
 
 def pages(found: Sequence[Row], measurement: Measurement | None) -> dict[str, str]:
     """The files of the document, by their names."""
-    if measurement is None:
-        return {PAGE: _INTRODUCTION + "\nNot measured yet. The command:\n\n    python benchmarks/scaling_miniature.py --out build/scaling-miniature\n"}
-    told = [_told(measurement), _verdicts(found), _misses(found), _chosen(found), _parameters(found), table(found)]
+    if not found:
+        return {PAGE: _INTRODUCTION + f"\nNot measured yet. The command:\n\n    {_COMMAND}\n"}
+    told = [*([_told(measurement)] if measurement else []), _verdicts(found), _misses(found), _chosen(found), _parameters(found), table(found)]
     shown = f"\n![errors of single tenths]({CURVES})\n\n![predicted and measured errors of unions]({UNIONS})\n"
     drawn = dict(zip((CURVES, UNIONS), map(draw.svg, _pictures(found)), strict=True))
     return {PAGE: _INTRODUCTION + "\n" + "\n".join(told) + shown} | drawn

@@ -18,10 +18,11 @@ from datacomp.declared import pool as pools
 from datacomp.declared import scale as scales
 from datacomp.declared import suite as suites
 from datacomp.declared.scale import Scale
+from datacomp.errors import StageError
 from datacomp.filters.apply import apply
 from datacomp.launch import local
 from datacomp.pipelines import compared, scaling_evidence, scaling_page
-from datacomp.pipelines.claims import Settings, Study
+from datacomp.pipelines.claims import Settings, Study, Where
 from datacomp.pipelines.compare import Arm, Comparison
 from datacomp.pipelines.grid import Part, whole_batches
 from datacomp.pipelines.scaling_evidence import Row
@@ -29,7 +30,7 @@ from datacomp.pool import synthetic
 from datacomp.scaling.choose import JOINED
 
 SCORE = "clip_l14_similarity_score"
-NAME, RECORD = "scaling", "runs.json"
+NAME = "scaling"
 _SAMPLES_PER_S = 800.0  # of nano's model on one core, a guess for what a plan takes
 
 
@@ -45,37 +46,35 @@ class Design(NamedTuple):
     union_budgets: tuple[int, ...] = (12_800, 25_600, 51_200, 102_400)  # of those above
     score: str = SCORE
     pool: Path | None = None  # one that lies there already
-    record: Path | None = None  # of all runs; by default in the folder of the study
 
 
-def comparisons(design: Design, out: Path, settings: Settings) -> list[Comparison]:
+def comparisons(design: Design, where: Where, settings: Settings) -> list[Comparison]:
     """The runs of each budget, the least budget first."""
-    scale, suite, pool = scales.load(settings.scale), suites.load(settings.suite), design.pool or out / "pool"
+    scale, suite, pool = scales.load(settings.scale), suites.load(settings.suite), design.pool or where.out / "pool"
     alone, together = [Part(place, place + 1) for place in range(design.best)], [Part(0, count) for count in design.unions]
-    joint, record = whole_batches(scale, design.union_budgets), design.record or out / RECORD
-    found = []
+    joint, found = whole_batches(scale, design.union_budgets), []
     for seen in whole_batches(scale, (*design.budgets, *design.unseen)):
         parts = alone + together if seen in joint else alone
         arms = tuple(Arm(_pool(part, design), partial(_write, design, pool, part)) for part in parts)
-        found.append(Comparison(out, record, _budgeted(scale, seen), suite, pool, arms, settings.seeds, at_once=settings.workers))
+        found.append(Comparison(where.out, where.record, budgeted(scale, seen), suite, pool, arms, settings.seeds, at_once=settings.at_once))
     return found
 
 
-def run(design: Design, out: Path, settings: Settings, _: Sequence[str] = ()) -> list[Row]:
-    """Do what is not done; every run's error."""
-    asked = comparisons(design, out, settings)
+def run(design: Design, where: Where, settings: Settings, _: Sequence[str] = ()) -> None:
+    """Do what the record does not hold."""
+    asked = comparisons(design, where, settings)
     if design.pool is None:
         spec = pools.load(scales.load(settings.scale).pool)
-        synthetic.make(spec, asked[0].pool, samples=design.pool_samples, workers=settings.workers)
-    fitted = whole_batches(scales.load(settings.scale), design.budgets)
-    return [_row(one, row, fitted) for one in asked for row in one.run()]
+        synthetic.make(spec, asked[0].pool, samples=design.pool_samples, workers=settings.at_once)
+    for one in asked:
+        one.run()
 
 
-def plan(design: Design, out: Path, settings: Settings, _: Sequence[str] = ()) -> list[str]:
+def plan(design: Design, where: Where, settings: Settings, _: Sequence[str] = ()) -> list[str]:
     """What would be done, and what it costs."""
-    asked = comparisons(design, out, settings)
+    asked = comparisons(design, where, settings)
     left = [one.scale.budget.samples_seen for one in asked for run in one.plan() if not run.is_measured]
-    at_once = settings.workers or local.cores()
+    at_once = settings.at_once or local.cores()
     minutes = sum(left) / (_SAMPLES_PER_S * at_once * 60)
     lines = [f"{len(left)} runs to do, {sum(left):,} samples seen in all, {at_once} at a time: about {minutes:.0f} minutes of training"]
     made = (asked[0].pool / "pool.json").is_file()
@@ -83,7 +82,23 @@ def plan(design: Design, out: Path, settings: Settings, _: Sequence[str] = ()) -
     return lines + [one.told() for one in asked]
 
 
-def _budgeted(scale: Scale, seen: int) -> Scale:
+def read(design: Design, settings: Settings, record: Path) -> list[Row]:
+    """The rows of a record that are of today's recipe and suite. Raises StageError where they are of pools that differ."""
+    scale, suite = scales.load(settings.scale), suites.load(settings.suite)
+    fitted = whole_batches(scale, design.budgets)
+    asked = {one.name: one for one in (budgeted(scale, seen) for seen in whole_batches(scale, (*design.budgets, *design.unseen)))}
+    held = [row for row in compared.read(record).values() if row.scale in asked and row.about.suite_sha256 == suite.digest()]
+    held = [row for row in held if row.about.recipe_sha256 == asked[row.scale].digest()]
+    if len({row.about.pool_content_sha256 for row in held}) > 1:
+        raise StageError(f"{record} has rows of pools that differ", repair="run the study again: what is of an older pool is replaced")
+    found = []
+    for row in sorted(held, key=lambda row: (asked[row.scale].budget.samples_seen, row.arm, row.seed)):
+        seen, error = asked[row.scale].budget.samples_seen, 1 - averages.aggregate(suite, suite.counting, [row.tasks]).value
+        found.append(Row(row.arm, row.samples, seen, row.seed, error, JOINED not in row.arm and seen in fitted))
+    return found
+
+
+def budgeted(scale: Scale, seen: int) -> Scale:
     """The scale with another budget and a name that says which, for a record of runs at several."""
     batch = scale.budget.global_batch_samples
     changed = scales.changed(scale, {"budget.steps": str(seen // batch), "budget.checkpoints": "1"})
@@ -101,14 +116,8 @@ def _write(design: Design, pool: Path, part: Part, path: Path) -> None:
     apply("score", {"score": design.score, **band}, artifacts.read(pool), path)
 
 
-def _row(asked: Comparison, row: compared.Row, fitted: Sequence[int]) -> Row:
-    seen, union = asked.scale.budget.samples_seen, row.arm.split(JOINED)
-    error = 1 - averages.aggregate(asked.suite, asked.suite.counting, [row.tasks]).value
-    return Row(row.arm, row.samples, seen, row.seed, round(error, 6), len(union) == 1 and seen in fitted)
-
-
-def study(design: Design = Design()) -> Study[Row]:  # noqa: B008 - a tuple, which nobody changes
-    """The measurement of a design."""
+def study(design: Design = Design(), settings: Settings = Settings()) -> Study[Row]:  # noqa: B008 - tuples, which nobody changes
+    """The measurement of a design; the settings are those that rows are read by."""
     return Study(
         name=NAME,
         says="laws of single buckets, held against unions and a larger budget",
@@ -116,9 +125,9 @@ def study(design: Design = Design()) -> Study[Row]:  # noqa: B008 - a tuple, whi
         minutes=55,
         arms=("all",),
         claims=scaling_evidence.CLAIMS,
-        row=Row,
         plan=partial(plan, design),
         run=partial(run, design),
+        read=partial(read, design, settings),
         table=scaling_page.table,
         pages=scaling_page.pages,
     )
