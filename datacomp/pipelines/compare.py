@@ -6,6 +6,7 @@ goes on: with the runs that were on their way where they were, with the others f
 
 import json
 import math
+import re
 import shutil
 import statistics
 import time
@@ -47,7 +48,7 @@ class Arm(NamedTuple):
     @property
     def folder(self) -> str:
         """The name as one of files."""
-        return "".join(letter if letter.isalnum() else "-" for letter in self.name.lower().replace("%", "")).strip("-")
+        return re.sub("[^a-z0-9]+", "-", self.name.lower()).strip("-")
 
 
 class Planned(NamedTuple):
@@ -275,4 +276,4 @@ def row(asked: Comparison, arm: Arm, seed: int, listed: Subset, trained: RunReco
 
 
 def _minutes(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} hours" if seconds >= 5400 else f"{max(1, round(seconds / 60))} minutes"
+    return f"{seconds / 3600:.1f} h" if seconds >= 5400 else f"{math.ceil(seconds / 60)} min"

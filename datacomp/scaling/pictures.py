@@ -192,7 +192,7 @@ def unions(
     x = float(frame.x(largest))
     marks += [Line(((x, frame.top), (x, frame.bottom)), "context"), Text((x - 6, frame.bottom - 8), f"fitted up to {axes.short(largest)}", "note", "end")]
     ends = zip(compared, errors, range(len(compared)), strict=True)
-    marks += _names([(float(frame.y(error[-1])), union_name(union, names), colour(place, len(compared))) for union, error, place in ends])
+    marks += name_ends([((_RIGHT, float(frame.y(error[-1]))), union_name(union, names), colour(place, len(compared))) for union, error, place in ends])
     told = [f"from {axes.short(each.seen)} samples seen on {union_name(each.after, names)} instead of {union_name(each.before, names)}" for each in crossings]
     marks += [Text((_LEFT - 44, _TOP - 8), "%", "axis"), Text(((_LEFT + _RIGHT) / 2, 428), "samples seen in training", "axis", "middle")]
     description = f"{len(compared)} candidates. " + ("Where the best changes: " + "; ".join(told) if told else "The best one does not change.")
@@ -214,9 +214,9 @@ def front(fitted: Fit, compared: Sequence[Union], names: Sequence[str], budgets:
         for n, union in enumerate(compared):
             place_of = (float(frame.x(sizes[n])), float(frame.y(error[n])))
             marks.append(Dot(place_of, tint, n not in best, f"{union_name(union, names)}: {100 * error[n]:.1f} %", large=n in best))
-        ends.append((corners[-1][1], f"{axes.short(seen)} seen", tint))
+        ends.append(((_RIGHT, corners[-1][1]), f"{axes.short(seen)} seen", tint))
         told.append(f"at {axes.short(seen)} samples seen {union_name(compared[best[-1]], names)}")
-    marks += _names(ends)
+    marks += name_ends(ends)
     marks += [Text((_LEFT - 44, _TOP - 8), "%", "axis"), Text(((_LEFT + _RIGHT) / 2, 428), "samples kept of the pool", "axis", "middle")]
     description = f"The front of curation, where no candidate that keeps as little is better. It ends {'; '.join(told)}."
     return Picture("front", "The Pareto front of curation: error against how much is kept", description, tuple(marks), (WIDTH, 436))
@@ -290,19 +290,19 @@ def _parameters(fitted: Fit, name: str) -> str:
     return f"{name}: utility {pool.utility:.3f}, half-life {pool.half_life:.2g}"
 
 
-def _names(ends: Sequence[tuple[float, str, str]]) -> Iterator[Mark]:
-    """Names at the ends of lines, moved apart where they would overlap, each joined with its line."""
-    order = sorted(range(len(ends)), key=lambda place: ends[place][0])
+def name_ends(ends: Sequence[tuple[Place, str, str]], right: float = _RIGHT, role: str = "") -> Iterator[Mark]:
+    """Names to the right of a frame, moved apart where they would overlap, each joined with its place by a line of its colour or role."""
+    order = sorted(range(len(ends)), key=lambda place: ends[place][0][1])
     at: list[float] = []
     for place in order:
-        at.append(max(ends[place][0], at[-1] + _LINE if at else -math.inf))
+        at.append(max(ends[place][0][1], at[-1] + _LINE if at else -math.inf))
     over = max(0.0, at[-1] - 384) if at else 0.0
     for number in reversed(range(len(at))):  # what was pushed below the frame goes up again
         at[number] = min(at[number], (at[number + 1] - _LINE) if number + 1 < len(at) else at[number] - over)
     for number, place in enumerate(order):
-        y, name, tint = ends[place]
-        yield Line(((_RIGHT, y), (_RIGHT + 10, at[number])), colour=tint)
-        yield Text((_RIGHT + 14, at[number] + 4), cut(name), "name")
+        start, name, tint = ends[place]
+        yield Line((start, (right + 10, at[number])), role, tint)
+        yield Text((right + 14, at[number] + 4), cut(name), "name")
 
 
 def _percent(share: float) -> str:
