@@ -84,6 +84,7 @@ def show_calibration(found: Calibration) -> None:
 def show_claims(found: Sequence[tuple[str, str, str, float, str]]) -> None:
     """Print claims with their papers, their places there, and the minutes that measuring each takes."""
     table = plain("claim", "paper", "where", "minutes", "what it says", right=("minutes",))
+    table.columns[0].no_wrap = True
     for key, paper, place, minutes, text in found:
         table.add_row(Text(key), paper, place, f"{minutes:.0f}", text)
     Console().print(table)

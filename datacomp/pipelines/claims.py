@@ -79,8 +79,7 @@ class Study(Generic[Row]):
     name: str
     says: str
     command: str  # that measures it
-    minutes: float  # all arms with three seeds at scale nano, on two cores, about
-    arms: tuple[str, ...]
+    minutes: Mapping[str, float]  # of each arm with three seeds, on two cores, about
     claims: tuple[Claim[Row], ...]
     plan: Callable[[Where, Settings, tuple[str, ...]], Sequence[str]]  # what would be done, a line each
     run: Callable[[Where, Settings, tuple[str, ...]], None]  # do what the record does not hold
@@ -88,9 +87,14 @@ class Study(Generic[Row]):
     table: Callable[[Sequence[Row]], str]  # in Markdown
     pages: Callable[[Sequence[Row], "Measurement | None"], Mapping[str, str]] = lambda _rows, _of: {}  # of its own in the documents, by their names
 
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Everything that it compares."""
+        return tuple(self.minutes)
+
     def cost(self, arms: Sequence[str]) -> float:
         """The minutes of some arms."""
-        return self.minutes * len(arms or self.arms) / len(self.arms)
+        return sum(self.minutes[arm] for arm in arms or self.arms)
 
     def record(self, folder: Path) -> Path:
         """Its record among those of all studies."""

@@ -57,7 +57,7 @@ CLAIMS = (
         ("no filter", *_SCORES, title(0.0)),
     ),
     Claim(
-        "dfn-poison", "dfn", "section 3, on data quality", "Raw pairs in its training hurt what a network induces, and its own accuracy less", poisoned,
+        "dfn-poison", "dfn", "on data quality: poisoned filter sets", "Raw pairs in its training hurt what a network induces, and its own accuracy less", poisoned,
         _NETWORKS,
     ),
     Claim("dfn-own", "dfn", "abstract", "A network's own accuracy does not order what networks induce", unordered, (*_SCORES, *_NETWORKS)),
@@ -94,8 +94,7 @@ STUDY = claims.Study(
     name="dfn",
     says="what filter networks induce that were trained on clean and on poisoned sets",
     command="datacomp reproduce dfn --out build/reproduced",
-    minutes=70,
-    arms=ARMS,
+    minutes=dict.fromkeys(ARMS, 8.0),
     claims=CLAIMS,
     plan=plan,
     run=run,
