@@ -7,7 +7,6 @@ import typer
 
 from datacomp import places
 from datacomp.cli import options
-from datacomp.cli.options import Seeds
 
 _SEEDS = (0, 1, 2)
 
@@ -18,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 
 def reproduce(
-    claims: Annotated[list[str] | None, typer.Argument(help="Claims, or papers for all of theirs; --list shows them.", metavar="[CLAIM]…")] = None,
+    claims: Annotated[list[str] | None, typer.Argument(help="Claims, or papers for all of theirs; --list shows them.", metavar="CLAIM")] = None,
     listed: Annotated[bool, typer.Option("--list", help="Show all claims, where their papers make them, and what measuring takes.")] = False,
     out: Annotated[Path, typer.Option("--out", help="Where everything goes; what is done there is kept.", parser=places.here, metavar="PATH")] = Path(
         "build/reproduced"
@@ -26,11 +25,11 @@ def reproduce(
     records: Annotated[
         Path | None, typer.Option("--records", help="Folder of what was measured, which is not run again; by default --out.", show_default=False)
     ] = None,
-    seed: Seeds = None,
+    seed: Annotated[list[int] | None, typer.Option("--seed", help="A training run for each seed given; 0, 1 and 2 if none is.", show_default=False)] = None,
     at_once: Annotated[int | None, typer.Option("--at-once", min=1, help="Runs at a time; by default one a core.", show_default=False)] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what it takes.")] = False,
 ) -> None:
-    """Measure what papers claim, and say with the numbers whether it shows. By default three seeds; what was killed goes on."""
+    """Measure what papers claim, and say with the numbers whether it shows. What was killed goes on."""
     from datacomp.cli import tables
     from datacomp.errors import StageError
     from datacomp.pipelines import reproduce as reproducing

@@ -57,7 +57,8 @@ CLAIMS = (
         ("no filter", *_SCORES, title(0.0)),
     ),
     Claim(
-        "dfn-poison", "dfn", "on data quality: poisoned filter sets", "Raw pairs in its training hurt what a network induces, and its own accuracy less", poisoned,
+        "dfn-poison", "dfn", "on data quality: poisoned filter sets", "Raw pairs in its training hurt what a network induces, and its own accuracy less",
+        poisoned,
         _NETWORKS,
     ),
     Claim("dfn-own", "dfn", "abstract", "A network's own accuracy does not order what networks induce", unordered, (*_SCORES, *_NETWORKS)),
