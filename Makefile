@@ -41,6 +41,7 @@ lint: env
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# make docs                                     write docs/commands.md from the commands' own help
+# make docs                                     write docs/commands.md from the commands' own help, and what was measured from the recorded runs
 docs: env
 	$(BIN)/python tests/commands_page.py > docs/commands.md
+	$(BIN)/python -m datacomp.pipelines.reproduce docs

@@ -2,7 +2,7 @@
 
     python benchmarks/dfn.py --out DIR [--scale nano] [--seeds 0,1,2] [--fraction 0.15] [--clean 20480] [--arm NAME …] [--threads N]
 
-The three findings of arXiv 2309.17425 on the generated world, claims (a) to (c), are printed with whether they show: networks trained on a clean world of
+The findings of arXiv 2309.17425 on the generated world are printed with whether they show: networks trained on a clean world of
 their own with growing shares of raw pairs, a binary classifier, the pool's own CLIP scores, random and no filter. Writes DIR/table.md, DIR/plot.svg and
 DIR/rows.json; started again, it goes on.
 """
@@ -15,7 +15,7 @@ from datacomp import files
 from datacomp.declared import filter_recipe
 from datacomp.declared import scale as scales
 from datacomp.declared import suite as suites
-from datacomp.pipelines import filter_study
+from datacomp.pipelines import filter_claims, filter_study
 from datacomp.pipelines.filter_study import Study
 
 
@@ -46,7 +46,8 @@ def main() -> None:
     for row in study.rows(tuple(args.arm)):
         rows.append(row)
         files.write_text(args.out / "rows.json", json.dumps([row._asdict() for row in rows], indent=1))
-    found = filter_study.table(rows) + "\n" + "\n".join(f"* {claim}" for claim in filter_study.claims(rows)) + "\n"
+    verdicts = [(claim, claim.judge(rows)) for claim in filter_claims.CLAIMS]
+    found = filter_study.table(rows) + "\n" + "\n".join(f"* {claim.text}: {verdict.says}. {verdict.told}" for claim, verdict in verdicts) + "\n"
     files.write_text(args.out / "table.md", found)
     files.write_text(args.out / "plot.svg", filter_study.plot(rows))
     print(found)

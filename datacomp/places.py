@@ -27,11 +27,12 @@ def at(text: str) -> Path:
     return cast(Path, UPath(text))  # has the methods of a path that are used here
 
 
-def here(text: str) -> Path:
-    """Make a path of what a user wrote, where only this machine will do.
+def here(given: str | Path) -> Path:
+    """Make a path of what a user wrote, or of an option's default, where only this machine will do.
 
     Raises StageError for an address.
     """
+    text = str(given)
     if "://" in text:
         raise StageError(
             f"{text} is in a store, and this command works on folders of this machine", repair=f"copy it here first, as in: aws s3 sync {text} build/copy"

@@ -22,7 +22,7 @@ from datacomp.evaluate import sets
 from datacomp.filters.apply import apply
 from datacomp.network import build, choose
 from datacomp.network.embed import Embedder
-from datacomp.pipelines import classify, dfn, filter_study, labelled
+from datacomp.pipelines import classify, dfn, filter_claims, filter_study, labelled
 from datacomp.pipelines.dfn import Against, How, Sets
 from datacomp.pipelines.filter_study import Row, Study
 from datacomp.score import run as scoring
@@ -302,7 +302,7 @@ def test_a_study_takes_every_arm_the_whole_way_and_goes_on(recipe, against, tiny
     assert all(0 <= row.induced <= 1 for row in rows)
     assert "| CLIP score l14 | 60 | " in filter_study.table(rows)
     assert filter_study.plot(rows).count("<circle") == 4
-    assert [claim[:3] for claim in filter_study.claims(rows)] == ["(a)", "(b)", "(c)"]
+    assert [claim.judge(rows).shows is None for claim in filter_claims.CLAIMS] == [False, False, False]
     before = content(tmp_path / "runs")
     assert list(study.rows(("DFN", "classifier"))) == [rows[4], rows[6]]
     assert content(tmp_path / "runs") == before
@@ -314,10 +314,15 @@ def row(arm, induced, own=None):
 
 def test_claims_are_said_to_show_or_not_with_their_numbers():
     good = [row("no filter", 0.1), row("CLIP score b32", 0.2, 0.5), row("DFN", 0.3, 0.4), row("DFN, 50 % raw", 0.15, 0.36)]
-    said = filter_study.claims(good)
-    assert [": it shows" in claim for claim in said] == [True, True, True]
-    assert "loses 50.0 % of the induced average and 10.0 % of its own" in said[1]
-    assert "CLIP score b32 has the higher own average, DFN the higher induced one" in said[2]
+    said = [claim.judge(good) for claim in filter_claims.CLAIMS]
+    assert [verdict.shows for verdict in said] == [True, True, True]
+    assert "loses 50.0 % of the induced average and 10.0 % of its own" in said[1].told
+    assert "CLIP score b32 has the higher own average, DFN the higher induced one" in said[2].told
     bad = [row("no filter", 0.4), row("CLIP score b32", 0.3, 0.2), row("DFN", 0.3, 0.4), row("DFN, 50 % raw", 0.29, 0.1)]
-    assert [": it does not show" in claim for claim in filter_study.claims(bad)] == [True, True, True]
-    assert filter_study.claims([row("random", 0.1)]) == []
+    assert [claim.judge(bad).shows for claim in filter_claims.CLAIMS] == [False, False, False]
+    assert [claim.judge([row("random", 0.1)]).shows for claim in filter_claims.CLAIMS] == [None, None, None]
+
+
+def test_the_study_that_is_measured_again_names_its_arms(recipe, against, tiny_scale, tmp_path):
+    assert tuple(Study(tmp_path, tiny_scale, against.suite, recipe).arms()) == filter_claims.ARMS
+    assert all(set(claim.arms) <= set(filter_claims.ARMS) for claim in filter_claims.CLAIMS)

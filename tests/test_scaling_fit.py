@@ -37,6 +37,14 @@ def test_points_without_noise_give_back_what_made_them():
     assert not [warning for warning in found.warnings if "bound" in warning]
 
 
+def test_small_pools_are_fitted_as_large_ones():
+    shared, pools = Shared(60.0, 0.1), {name: pool._replace(samples=5_120) for name, pool in POOLS.items()}
+    points = [Point(name, count * 5_120, float(error(count * 5_120, [pool], shared))) for name, pool in pools.items() for count in LOOKS]
+    found = fit(dict.fromkeys(POOLS, 5_120.0), points)
+    assert found.shared == pytest.approx(shared, rel=1e-6)
+    assert not [warning for warning in found.warnings if "bound" in warning]
+
+
 def test_derivatives_are_those_of_the_law():
     problem = _Problem(SIZES, measured(POOLS, looks=(0.3, 1, 2.5, 9)))
     x = parameters(fit(SIZES, measured(POOLS)))

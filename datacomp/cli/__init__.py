@@ -21,6 +21,7 @@ from datacomp.cli import (
     inspect,
     jobs,
     pool,
+    reproduce,
     results,
     run,
     runs,
@@ -67,6 +68,7 @@ _GROUPS = (
     runs,
     results,
     scaling,
+    reproduce,
     calibrate,
 )
 for group in _GROUPS:

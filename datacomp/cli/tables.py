@@ -81,6 +81,16 @@ def show_calibration(found: Calibration) -> None:
     Console().print(table)
 
 
+def show_claims(found: Sequence[tuple[str, str, str, float, str]]) -> None:
+    """Print claims with their papers, their places there, and the minutes that measuring each takes."""
+    table = plain("claim", "paper", "where", "minutes", "what it says", right=("minutes",))
+    table.columns[0].no_wrap = True
+    for key, paper, place, minutes, text in found:
+        table.add_row(Text(key), paper, place, f"{minutes:.0f}", text)
+    Console().print(table)
+    typer.echo("minutes with three seeds on two cores; claims of one study share runs")
+
+
 def plain(*headings: str, right: Sequence[str]) -> Table:
     """An empty table with these columns."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)

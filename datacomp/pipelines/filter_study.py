@@ -81,8 +81,8 @@ class Study:
             "random": partial(self._filtered, "random", {"fraction": self.fraction}),
         }
         for prefix in choose.PREFIXES:
-            found[_score_title(prefix)] = partial(self._filtered, "clip_score", {"score": prefix, "fraction": self.fraction, "exact_count": True})
-        found |= {_title(share): partial(self._by_dfn, share) for share in self.poison}
+            found[score_title(prefix)] = partial(self._filtered, "clip_score", {"score": prefix, "fraction": self.fraction, "exact_count": True})
+        found |= {title(share): partial(self._by_dfn, share) for share in self.poison}
         return found | {"classifier": self._by_classifier}
 
     def rows(self, only: tuple[str, ...] = ()) -> Iterator[Row]:
@@ -91,9 +91,9 @@ class Study:
             if only and arm not in only:
                 continue
             progress.say(f"Arm {number}: {arm}")
-            name = arm.replace(" ", "-").replace("%", "").lower()
+            folder = self.folder(arm)
             entry = Chain(
-                self.scale, self.pool.path, make(name), About(method=arm, author="filter study"), self.out / "runs" / name, self.suite, seeds=self.seeds,
+                self.scale, self.pool.path, make(folder.name), About(method=arm, author="filter study"), folder, self.suite, seeds=self.seeds,
                 data=self.data, threads=self.threads,
             ).run()  # fmt: skip
             induced = averages.aggregates(self.suite, [run.tasks for run in entry.runs])[averages.AVERAGE]
@@ -107,6 +107,10 @@ class Study:
                 own_average.value if own_average else None,
                 own_average.standard_error if own_average else None,
             )
+
+    def folder(self, arm: str) -> Path:
+        """Where an arm's runs lie."""
+        return self.out / "runs" / arm.replace(" ", "-").replace("%", "").lower()
 
     @cached_property
     def data(self) -> Path:
@@ -180,8 +184,8 @@ class Study:
 
     def _own(self, arm: str) -> tuple[TaskScores, ...] | None:
         """The zero-shot results of the network behind an arm, if it has one that knows classes."""
-        networks: dict[str, Callable[[], Path]] = {_score_title(prefix): partial(self._reference, prefix) for prefix in choose.PREFIXES}
-        networks |= {_title(share): partial(self._dfn, share) for share in self.poison}
+        networks: dict[str, Callable[[], Path]] = {score_title(prefix): partial(self._reference, prefix) for prefix in choose.PREFIXES}
+        networks |= {title(share): partial(self._dfn, share) for share in self.poison}
         if arm not in networks:
             return None
         folder = networks[arm]()
@@ -199,11 +203,13 @@ class Study:
         return folder
 
 
-def _title(share: float) -> str:
+def title(share: float) -> str:
+    """The name of a filter network's arm."""
     return "DFN" if not share else f"DFN, {100 * share:g} % raw"
 
 
-def _score_title(prefix: str) -> str:
+def score_title(prefix: str) -> str:
+    """The name of a CLIP score's arm."""
     return f"CLIP score {prefix}"
 
 
@@ -226,42 +232,15 @@ def _percent(value: float, error: float) -> str:
     return f"{100 * value:.1f} ± {100 * error:.1f}"
 
 
-def claims(rows: list[Row]) -> list[str]:
-    """What the paper claims, held against the rows, with the numbers: each line says whether it shows. Rows that are missing are said to be."""
-    by = {row.arm: row for row in rows}
-    found = []
-    clean, plain = by.get("DFN"), [row for arm, row in by.items() if arm.startswith("CLIP score")]
-    if clean and plain and (none := by.get("no filter")):
-        shows = all(clean.induced > row.induced for row in plain) and min(row.induced for row in (clean, *plain)) > none.induced
-        others = ", ".join(f"{row.arm} {100 * row.induced:.1f}" for row in (*plain, none))
-        found.append(f"(a) a DFN on clean data induces more than CLIP scores, all more than no filter: {_says(shows)}. DFN {100 * clean.induced:.1f}, {others}")
-    poisoned = [row for arm, row in by.items() if arm.startswith("DFN, ")]
-    if clean and poisoned and clean.own is not None:
-        worst = poisoned[-1]
-        assert worst.own is not None
-        lost, own_lost = 1 - worst.induced / clean.induced, 1 - worst.own / clean.own
-        told = f"{worst.arm} loses {100 * lost:.1f} % of the induced average and {100 * own_lost:.1f} % of its own"
-        found.append(f"(b) raw pairs hurt what is induced, and the filter's own accuracy less: {_says(lost > 0 and own_lost < lost)}. {told}")
-    known = [row for row in rows if row.own is not None]
-    turned = [(one, other) for one in known for other in known if _own(one) > _own(other) and one.induced < other.induced]
-    if known:
-        pair = f" {turned[0][0].arm} has the higher own average, {turned[0][1].arm} the higher induced one" if turned else ""
-        found.append(f"(c) own and induced averages are not ordered alike for some pair: {_says(bool(turned))}.{pair}")
-    return found
-
-
-def _own(row: Row) -> float:
+def own(row: Row) -> float:
+    """The average of the network behind a row that has one."""
     assert row.own is not None
     return row.own
 
 
-def _says(shows: bool) -> str:  # noqa: FBT001 - a word for it
-    return "it shows" if shows else "it does not show"
-
-
 def plot(rows: list[Row]) -> str:
     """An SVG of induced against own averages, one mark an arm."""
-    known = [(row, _own(row)) for row in rows if row.own is not None]
+    known = [(row, own(row)) for row in rows if row.own is not None]
     if not known:
         return ""
     width, height, margin = 640, 420, 60

@@ -14,6 +14,7 @@ from datacomp.errors import StageError
 from datacomp.scaling.laws import UNIT_SAMPLES, Pool, Shared, Values
 
 NORMALISER, UTILITY, HALF_LIFE = (1e-5, 10.0), (-1.0, -1e-3), (0.05, 100.0)  # bounds; utilities are fitted as log -b
+_LARGEST = 128e6  # samples seen that the normaliser's bounds are for: it stands with them as a product, so where fewer were seen it is as much larger
 _GRID = {"normaliser": 16, "irreducible": 9, "half_life": 13}
 _STARTS = 6
 _NEVER = 1e9  # the half-life in repetitions of a pool that never wears out
@@ -83,8 +84,9 @@ class _Problem:
         self.names = list(samples)
         self.buckets = [_Bucket(samples[name], [point for point in points if point.pool == name]) for name in self.names]
         self.least = min(point.error for point in points)
-        low = [np.log(NORMALISER[0]), 0.0] + [np.log(-UTILITY[1]), np.log(HALF_LIFE[0])] * len(self.names)
-        high = [np.log(NORMALISER[1]), self.least - _BELOW] + [np.log(-UTILITY[0]), np.log(HALF_LIFE[1])] * len(self.names)
+        self.factor = max(1.0, _LARGEST / max(point.seen for point in points))
+        low = [np.log(NORMALISER[0] * self.factor), 0.0] + [np.log(-UTILITY[1]), np.log(HALF_LIFE[0])] * len(self.names)
+        high = [np.log(NORMALISER[1] * self.factor), self.least - _BELOW] + [np.log(-UTILITY[0]), np.log(HALF_LIFE[1])] * len(self.names)
         self.bounds = np.array(low), np.array(high)
 
     def residuals(self, x: Values) -> Values:
@@ -111,7 +113,7 @@ class _Problem:
     def starts(self) -> list[Values]:
         """The best points of a grid over normaliser, irreducible error and half-lives, with the utilities that fit there."""
         found = []
-        for normaliser in np.geomspace(1e-3, 1.0, _GRID["normaliser"]):
+        for normaliser in self.factor * np.geomspace(1e-3, 1.0, _GRID["normaliser"]):
             for irreducible in np.linspace(0, 0.95 * self.least, _GRID["irreducible"]):
                 loss, x = 0.0, [np.log(normaliser), irreducible]
                 for bucket in self.buckets:

@@ -1,0 +1,108 @@
+"""The document of the scaling study: what was trained, how far the laws were off, what they chose, and pictures of both."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from datacomp.pipelines import scaling_evidence as evidence
+from datacomp.pipelines.claims import Measurement
+from datacomp.pipelines.scaling_evidence import CLAIMS, KINDS, Row
+from datacomp.scaling import choose, draw, pictures
+from datacomp.scaling import fit as fitting
+
+PAGE, CURVES, UNIONS = "scaling-miniature.md", "scaling/curves.svg", "scaling/unions.svg"
+_COMMAND = "python benchmarks/scaling_miniature.py --out build/scaling --record docs/scaling/runs.json"
+_INTRODUCTION = """# Scaling laws on the miniature
+
+Written by `make docs` from the recorded runs in `docs/scaling/runs.json`. A generated pool is cut into tenths by its L/14 score. Laws are fitted to the best
+tenths, each trained on alone at some budgets; the same tenths at a larger budget, and unions of them, are only compared with what the laws predict.
+
+* Each budget has a run of its own that ends there. A checkpoint in the middle of a cosine schedule has a higher error than a run that ends at it, so that
+  laws fitted to checkpoints would not be those of finished runs.
+* The error is one less the suite's average. It was chosen before anything was measured: it ranks on the board, and more test samples stand behind it than
+  behind the main task.
+* *Nearest point* guesses the error of the same tenth at the nearest budget that was fitted, for a union the mean of its tenths' ones. *Plain power law* is
+  the same fit with half-lives without end: a second look at a sample is worth as much as the first.
+"""
+
+
+def pages(found: Sequence[Row], measurement: Measurement | None) -> dict[str, str]:
+    """The files of the document, by their names."""
+    if not found:
+        return {PAGE: _INTRODUCTION + f"\nNot measured yet. The command:\n\n    {_COMMAND}\n"}
+    told = [*([_told(measurement)] if measurement else []), _verdicts(found), _misses(found), _chosen(found), _parameters(found), table(found)]
+    shown = f"\n![errors of single tenths]({CURVES})\n\n![predicted and measured errors of unions]({UNIONS})\n"
+    drawn = dict(zip((CURVES, UNIONS), map(draw.svg, _pictures(found)), strict=True))
+    return {PAGE: _INTRODUCTION + "\n" + "\n".join(told) + shown} | drawn
+
+
+def _told(measurement: Measurement) -> str:
+    seeds = ", ".join(map(str, measurement.seeds))
+    return f"Scale {measurement.scale}, suite {measurement.suite}, seeds {seeds}; {measurement.minutes:.0f} minutes on {measurement.device}.\n"
+
+
+def _verdicts(found: Sequence[Row]) -> str:
+    lines = ["## Claims\n"]
+    for claim in CLAIMS:
+        verdict = claim.judge(found)
+        lines.append(f"* {claim.text}: **{verdict.says}**. {verdict.told}.")
+    return "\n".join(lines) + "\n"
+
+
+def _misses(found: Sequence[Row]) -> str:
+    lines = ["## How far predictions are off\n", "Mean absolute errors, in points; laws of each seed alone.\n"]
+    lines += ["| what is predicted | seed | points | law | nearest point | plain power law |", "|---|---|---|---|---|---|"]
+    for kind in KINDS:
+        for one in evidence.missed(found, kind):
+            lines.append(f"| {kind} | {one.seed} | {one.points} | {100 * one.law:.2f} | {100 * one.nearest:.2f} | {100 * one.power:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
+def _chosen(found: Sequence[Row]) -> str:
+    lines = ["## What the laws choose\n", "By laws of all seeds, and in brackets by those of each; the difference from the best is paired by seed.\n"]
+    lines += ["| samples seen | chosen | best measured | behind the best |", "|---|---|---|---|"]
+    for one in evidence.choices(found):
+        each = ", ".join(evidence.named(found, union) for union in one.by_seed)
+        behind = "" if one.chosen == one.best else str(one.behind)
+        lines.append(f"| {one.seen:,} | {evidence.named(found, one.chosen)} ({each}) | {evidence.named(found, one.best)} | {behind} |")
+    return "\n".join(lines) + f"\n\nWhere a union overtakes the best tenth: {evidence.crosses(found).told}.\n"
+
+
+def _parameters(found: Sequence[Row]) -> str:
+    fitted = evidence.fit(found)
+    lines = ["## The laws\n", "Of all seeds, with profile intervals of 95 %.\n", "| parameter | value | from | to |", "|---|---|---|---|"]
+    for name, one in fitting.intervals(fitted).items():
+        lines.append(f"| {name} | {one.value:.4g} | {one.low:.4g} | {one.high:.4g}{' or beyond' if one.is_open else ''} |")
+    lines += ["", *(f"* {warning}" for warning in fitted.warnings)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def table(found: Sequence[Row]) -> str:
+    """Every error that was measured, in percent, over seeds, beside what laws of all seeds say."""
+    fitted, names = evidence.fit(found), list(evidence.measured(found).samples)
+    lines = ["## Errors\n", "In percent, mean ± standard error over seeds; what laws of all seeds say.\n"]
+    lines += ["| trained on | samples | samples seen | fitted | error | law |", "|---|---|---|---|---|---|"]
+    for one, errors in _grouped(found):
+        spread = f" ± {100 * np.std(errors, ddof=1) / np.sqrt(len(errors)):.2f}" if len(errors) > 1 else ""
+        union = tuple(one.pool.split(choose.JOINED))
+        law = choose.predict(fitted, one.seen, union).error
+        used = "yes" if one.fitted else ""
+        name = pictures.union_name(union, names)
+        lines.append(f"| {name} % | {one.samples:,} | {one.seen:,} | {used} | {100 * np.mean(errors):.2f}{spread} | {100 * law:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
+def _grouped(found: Sequence[Row]) -> Iterator[tuple[Row, list[float]]]:
+    """One row for each pool and budget, with the errors of all seeds."""
+    for row in sorted((row for row in found if row.seed == found[0].seed), key=lambda row: (row.samples, row.pool, row.seen)):
+        yield row, [other.error for other in found if (other.pool, other.seen) == (row.pool, row.seen)]
+
+
+def _pictures(found: Sequence[Row]) -> tuple[pictures.Picture, pictures.Picture]:
+    """The laws of the single tenths, and what they predict of unions beside what was measured."""
+    there, fitted = evidence.measured(found), evidence.fit(found)
+    names, (compared, _) = list(there.samples), evidence.candidates(found)
+    seen = sorted({float(row.seen) for row in found})
+    ends = (seen[0], seen[-1])
+    crossings = choose.crossovers(fitted, compared, *ends)
+    return pictures.curves(fitted, names, ends), pictures.unions(fitted, compared, names, ends, crossings, choose.check(fitted, there.checks))

@@ -1,0 +1,132 @@
+"""Laws fitted to single buckets of a generated pool, held against unions and a budget that were trained and not fitted.
+
+The pool is cut into tenths by a score. The best tenths are each trained on alone at some budgets, to which laws are fitted; the same tenths at a larger
+budget, and unions of them, are only compared with what the laws predict. Every budget has a run of its own that ends there: a checkpoint in
+the middle of a cosine schedule has a higher error than a run that ends at it, by more early in the schedule than late, so that errors along one run fall
+faster than those of finished runs and repetition would seem to cost less than it does. The error is one less the suite's average, which ranks on the board
+and whose test samples are more than the main task's, so that it tells smaller differences apart.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from datacomp.artifacts import pool as artifacts
+from datacomp.board import averages
+from datacomp.declared import pool as pools
+from datacomp.declared import scale as scales
+from datacomp.declared import suite as suites
+from datacomp.declared.scale import Scale
+from datacomp.errors import StageError
+from datacomp.filters.apply import apply
+from datacomp.launch import local
+from datacomp.pipelines import compared, scaling_evidence, scaling_page
+from datacomp.pipelines.claims import Settings, Study, Where
+from datacomp.pipelines.compare import Arm, Comparison
+from datacomp.pipelines.grid import Part, whole_batches
+from datacomp.pipelines.scaling_evidence import Row
+from datacomp.pool import synthetic
+from datacomp.scaling.choose import JOINED
+
+SCORE = "clip_l14_similarity_score"
+NAME = "scaling"
+_SAMPLES_PER_S = 800.0  # of nano's model on one core, a guess for what a plan takes
+
+
+class Design(NamedTuple):
+    """What is trained. A tenth of the default pool, half of nano's, is looked at 2.5 to 10 times where laws are fitted, as the paper's are 2 to 10 times."""
+
+    pool_samples: int = 51_200
+    buckets: int = 10
+    best: int = 4  # so many of them are trained on
+    budgets: tuple[int, ...] = (12_800, 25_600, 38_400, 51_200)  # samples seen, whose errors are fitted
+    unseen: tuple[int, ...] = (102_400,)
+    unions: tuple[int, ...] = (2, 3, 4)  # so many of the best buckets together
+    union_budgets: tuple[int, ...] = (12_800, 25_600, 51_200, 102_400)  # of those above
+    score: str = SCORE
+    pool: Path | None = None  # one that lies there already
+
+
+def comparisons(design: Design, where: Where, settings: Settings) -> list[Comparison]:
+    """The runs of each budget, the least budget first."""
+    scale, suite, pool = scales.load(settings.scale), suites.load(settings.suite), design.pool or where.out / "pool"
+    alone, together = [Part(place, place + 1) for place in range(design.best)], [Part(0, count) for count in design.unions]
+    joint, found = whole_batches(scale, design.union_budgets), []
+    for seen in whole_batches(scale, (*design.budgets, *design.unseen)):
+        parts = alone + together if seen in joint else alone
+        arms = tuple(Arm(_pool(part, design), partial(_write, design, pool, part)) for part in parts)
+        found.append(Comparison(where.out, where.record, budgeted(scale, seen), suite, pool, arms, settings.seeds, at_once=settings.at_once))
+    return found
+
+
+def run(design: Design, where: Where, settings: Settings, _: Sequence[str] = ()) -> None:
+    """Do what the record does not hold."""
+    asked = comparisons(design, where, settings)
+    if design.pool is None:
+        spec = pools.load(scales.load(settings.scale).pool)
+        synthetic.make(spec, asked[0].pool, samples=design.pool_samples, workers=settings.at_once)
+    for one in asked:
+        one.run()
+
+
+def plan(design: Design, where: Where, settings: Settings, _: Sequence[str] = ()) -> list[str]:
+    """What would be done, and what it costs."""
+    asked = comparisons(design, where, settings)
+    left = [one.scale.budget.samples_seen for one in asked for run in one.plan() if not run.is_measured]
+    at_once = settings.at_once or local.cores()
+    minutes = sum(left) / (_SAMPLES_PER_S * at_once * 60)
+    lines = [f"{len(left)} runs to do, {sum(left):,} samples seen in all, {at_once} at a time: about {minutes:.0f} minutes of training"]
+    made = (asked[0].pool / "pool.json").is_file()
+    lines.append(f"{'done ' if made else 'to do'}  pool of {design.pool_samples:,} generated samples -> {asked[0].pool}")
+    return lines + [one.told() for one in asked]
+
+
+def read(design: Design, settings: Settings, record: Path) -> list[Row]:
+    """The rows of a record that are of today's recipe and suite. Raises StageError where they are of pools that differ."""
+    scale, suite = scales.load(settings.scale), suites.load(settings.suite)
+    fitted = whole_batches(scale, design.budgets)
+    asked = {one.name: one for one in (budgeted(scale, seen) for seen in whole_batches(scale, (*design.budgets, *design.unseen)))}
+    held = [row for row in compared.read(record).values() if row.scale in asked and row.about.suite_sha256 == suite.digest()]
+    held = [row for row in held if row.about.recipe_sha256 == asked[row.scale].digest()]
+    if len({row.about.pool_content_sha256 for row in held}) > 1:
+        raise StageError(f"{record} has rows of pools that differ", repair="run the study again: what is of an older pool is replaced")
+    found = []
+    for row in sorted(held, key=lambda row: (asked[row.scale].budget.samples_seen, row.arm, row.seed)):
+        seen, error = asked[row.scale].budget.samples_seen, 1 - averages.aggregate(suite, suite.counting, [row.tasks]).value
+        found.append(Row(row.arm, row.samples, seen, row.seed, error, JOINED not in row.arm and seen in fitted))
+    return found
+
+
+def budgeted(scale: Scale, seen: int) -> Scale:
+    """The scale with another budget and a name that says which, for a record of runs at several."""
+    batch = scale.budget.global_batch_samples
+    changed = scales.changed(scale, {"budget.steps": str(seen // batch), "budget.checkpoints": "1"})
+    return changed.model_copy(update={"name": f"{scale.name}, {seen} samples seen"})
+
+
+def _pool(part: Part, design: Design) -> str:
+    """The buckets of a part, joined as laws name a union."""
+    return JOINED.join(Part(place, place + 1).name(design.buckets) for place in range(part.first, part.end))
+
+
+def _write(design: Design, pool: Path, part: Part, path: Path) -> None:
+    """Write the list of a part."""
+    band = {"fraction": part.end / design.buckets, "skip_fraction": part.first / design.buckets, "exact_count": True}
+    apply("score", {"score": design.score, **band}, artifacts.read(pool), path)
+
+
+def study(design: Design = Design(), settings: Settings = Settings()) -> Study[Row]:  # noqa: B008 - tuples, which nobody changes
+    """The measurement of a design; the settings are those that rows are read by."""
+    return Study(
+        name=NAME,
+        says="laws of single buckets, held against unions and a larger budget",
+        command="datacomp reproduce qqt --out build/reproduced",
+        minutes={"all": 55.0},
+        claims=scaling_evidence.CLAIMS,
+        plan=partial(plan, design),
+        run=partial(run, design),
+        read=partial(read, design, settings),
+        table=scaling_page.table,
+        pages=scaling_page.pages,
+    )
