@@ -191,7 +191,7 @@ FORGERIES = {
     "a task raised, averages left": (more_right, "averages: average is"),
     "a task raised, averages fitted": (averaged(more_right), "digest of the results: the metrics of seed 5 are not"),
     "a task raised, everything fitted": (fitted(more_right), "run at .*the entry says something else about its results_sha256, tasks"),
-    "a task left out": (lambda entry: first(entry)["tasks"].pop(), "averages: task nano/colour has no acc1 in the results"),
+    "a task left out": (lambda entry: first(entry)["tasks"].pop(), "averages: task nano/light has no acc_wg in the results"),
     "a task twice": (lambda entry: first(entry)["tasks"].append(task(entry)), "metrics are possible: nano/objects stands 2 times in one run"),
     "an easier task in place of one": (of_task(task="nano/easy"), "metrics are possible: nano/easy is no task of suite nano"),
     "other test data": (of_task(data_sha256=OTHER), "metrics are possible: nano/objects: it was measured on other data"),
