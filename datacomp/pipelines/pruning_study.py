@@ -69,7 +69,7 @@ class Study:
     def arms(self) -> tuple[Arm, ...]:
         """Everything that is trained on for as long as the scale says."""
         found: dict[str, Callable[[Path], object]] = {
-            NONE: partial(apply, "no_filter", {}, self.given),
+            NONE: self._everything,
             DEDUPLICATED: self._deduplicated,
             PREFILTERED: self._prefiltered,
         }
@@ -130,6 +130,9 @@ class Study:
             best = min(best, (abs(left - self.deduplicated_share), tried))
             low, high = (tried, high) if left > self.deduplicated_share else (low, tried)
         return best[1]
+
+    def _everything(self, path: Path) -> Subset:
+        return apply("no_filter", {}, self.given, path)
 
     def _deduplicated(self, path: Path) -> Subset:
         return _copied(self.steps() / "deduplicated.npy", path)

@@ -92,8 +92,9 @@ def _objects(scene: dict[str, Any], look: np.ndarray[Any, Any], shot: np.ndarray
     """Coverage of each pixel by the objects: float32 (SIDE, SIDE) in [0, 1]."""
     fine = Image.new("L", (SIDE * _FINE, SIDE * _FINE))
     pen = ImageDraw.Draw(fine)
+    centres: tuple[tuple[float, float], ...] = (_CENTRES[scene["position"]],)
     if scene["count"] == 1:
-        centres, radius = (_CENTRES[scene["position"]],), _RADIUS[scene["size"]]
+        radius = _RADIUS[scene["size"]]
     else:
         cells = draws.permutation(len(_CELLS), int(look[1] * 2**30), "cells")[: scene["count"]]
         centres, radius = tuple(_CELLS[cell] for cell in cells), 0.155

@@ -8,12 +8,14 @@ import polars as pl
 
 from datacomp.pool import world
 
-_CLEAN = {
-    "captions": {name: float(name == "faithful short") for name in world.CAPTION_KINDS},
-    "pictures": {"sound": 1.0, "tiny": 0.0, "extreme aspect": 0.0},
-    "near_duplicates": 0.0,
-}
-_CONCEPT = world.Mixture(**_CLEAN, tail=0.0)
+
+def _clean(caption: str) -> world.Mixture:
+    """Sound pictures, every concept as often, with captions of one kind."""
+    captions, pictures = ({kind: float(kind == wanted) for kind in kinds} for wanted, kinds in ((caption, world.CAPTION_KINDS), ("sound", world.PICTURE_KINDS)))
+    return world.Mixture(captions, pictures, near_duplicates=0.0, tail=0.0)
+
+
+_SHORT, _LONG = _clean("faithful short"), _clean("faithful long")
 _TEMPLATES = {
     "objects": ("a {c}", "the {c}", "a photo of a {c}", "picture of a {c}"),
     "shape": ("a {c}", "a photo of a {c}", "picture of a {c}", "{c} on a wall"),
@@ -42,7 +44,7 @@ def ask(variant: str, seed: int, samples: int) -> Questions:
     """The questions of one variant; every class comes as often, and so does every group."""
     if variant == "pairs":
         return _pairs(seed, samples)
-    scenes = world.scenes(_CONCEPT, seed, np.arange(samples) + world.TEST_BASE)
+    scenes = world.scenes(_SHORT, seed, np.arange(samples) + world.TEST_BASE)
     number = np.arange(samples)
     if variant in ("count", "position"):
         return _structure(variant, scenes, number)
@@ -86,7 +88,6 @@ def _structure(variant: str, scenes: pl.DataFrame, number: Any) -> Questions:
 
 def _pairs(seed: int, samples: int) -> Questions:
     """Pictures with long captions of their own, no two alike."""
-    long = world.Mixture(**{**_CLEAN, "captions": {name: float(name == "faithful long") for name in world.CAPTION_KINDS}}, tail=0.0)
-    drawn = world.scenes(long, seed, np.arange(_MOST_DRAWN * samples) + world.TEST_BASE)
+    drawn = world.scenes(_LONG, seed, np.arange(_MOST_DRAWN * samples) + world.TEST_BASE)
     scenes = drawn.unique("caption", keep="first", maintain_order=True).head(samples)
     return Questions(scenes, captions=tuple(scenes["caption"]))
