@@ -34,7 +34,11 @@ def mean(name, average):
 
 def levels(name, shift=0.0):
     """For each task of suite nano the score that gives a baseline's expected averages, all of them moved by `shift`."""
-    return {task: mean(name, group.name) + shift for group in suite.load("nano").spec.groups for task in group.tasks}
+    measured = suite.load("nano")
+    grouped = {task: mean(name, group.name) for group in measured.spec.groups for task in group.tasks}
+    alone = [task for task in measured.counting if task not in grouped]
+    left = len(measured.counting) * mean(name, "average") - sum(grouped.values())
+    return {task: level + shift for task, level in (grouped | dict.fromkeys(alone, left / max(len(alone), 1))).items()}
 
 
 def called(*runs, baseline=""):
