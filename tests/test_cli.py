@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -131,7 +132,11 @@ def pool_copy(small_pool, tmp_path):
 
 def test_a_truncated_tar_is_refused(pool_copy, listed, tmp_path):
     tar = pool_copy / "shards" / "00000000.tar"
-    tar.write_bytes(tar.read_bytes()[:500_000])
+    with tarfile.open(tar) as whole:
+        members = {json.load(whole.extractfile(name))["uid"]: name for name in whole.getnames() if name.endswith(".json")}
+        wanted = members[uids.text(listed.uids)[90]].replace(".json", ".jpg")
+        inside = whole.getmember(wanted).offset_data + 10  # of the picture of a listed sample
+    tar.write_bytes(tar.read_bytes()[:inside])
     done = datacomp("reshard", "--pool", pool_copy, "--subset", listed.path, "--out", tmp_path / "shards")
     assert not list((tmp_path / "shards").glob("*.tar"))
     assert_one_clear_line(done, r"1 corrupt, \d+ not downloaded.*00000000\.tar the first.*Repair: .*--allow-missing")
