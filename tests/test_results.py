@@ -286,7 +286,7 @@ def test_runs_are_compared_with_what_is_known_of_their_scale(make_run):
     runs = [make_run(str(level), level=level).path for level in (0.3, 0.9)]
     done = called("compare", *runs)
     assert done.exit_code == 0, done.exception
-    assert "noise of scale nano: the spread of three seeds" in done.output
+    assert "noise of scale nano: the spread of the seeds of each list, pooled" in done.output
     found = {one["name"]: one for one in answered("compare", *runs)["differences"]}
     spread = expected.load("nano").spread("average")
     assert found["average"]["standard_error"] > spread.deviation * math.sqrt(2)
