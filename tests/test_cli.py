@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -131,7 +132,11 @@ def pool_copy(small_pool, tmp_path):
 
 def test_a_truncated_tar_is_refused(pool_copy, listed, tmp_path):
     tar = pool_copy / "shards" / "00000000.tar"
-    tar.write_bytes(tar.read_bytes()[:500_000])
+    with tarfile.open(tar) as whole:
+        members = {json.load(whole.extractfile(name))["uid"]: name for name in whole.getnames() if name.endswith(".json")}
+        caption = members[uids.text(listed.uids)[90]].replace(".json", ".txt")
+        inside = whole.getmember(caption).offset_data + 1  # of a listed sample whose uid has been read
+    tar.write_bytes(tar.read_bytes()[:inside])
     done = datacomp("reshard", "--pool", pool_copy, "--subset", listed.path, "--out", tmp_path / "shards")
     assert not list((tmp_path / "shards").glob("*.tar"))
     assert_one_clear_line(done, r"1 corrupt, \d+ not downloaded.*00000000\.tar the first.*Repair: .*--allow-missing")
