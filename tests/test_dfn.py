@@ -407,6 +407,11 @@ def test_what_is_missing_is_not_measured():
     assert filter_reproduced.STUDY.claims[0].judge(rows({"random": 0.1}, {})).says == "not measured"
 
 
+def test_a_network_that_reaches_nothing_has_nothing_to_lose():
+    assert shown(INDUCED, OWN)[1] is True
+    assert shown(INDUCED, OWN | {"DFN": 0.0})[1] is None
+
+
 def test_the_page_has_tables_verdicts_and_pictures(tmp_path):
     networks = filter_reproduced.study(Where(tmp_path, tmp_path / "runs.json"), Settings()).networks
     micro = scales.changed(NANO, {"budget.steps": "900"})

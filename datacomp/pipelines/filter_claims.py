@@ -63,7 +63,10 @@ def poisoned(found: Measured) -> Verdict:
     if WORST not in gaps or not {CLEAN, WORST} <= found.own.keys():
         return MISSING
     gap, own = gaps[WORST], _above(found.own, WORST, CLEAN)
-    lost, own_lost = _part(gap, _common_mean(found.table, CLEAN, WORST)), _part(own, found.own[CLEAN].value)
+    induced, reached = _common_mean(found.table, CLEAN, WORST), found.own[CLEAN].value
+    if not (induced and reached):
+        return Verdict(None, f"{CLEAN} induces {100 * induced:.1f} % and reaches {100 * reached:.1f} % itself: of nothing, nothing can be lost")
+    lost, own_lost = _part(gap, induced), _part(own, reached)
     more = Gap(lost.difference - own_lost.difference, _joined(lost, own_lost), None, gap.seeds)
     told = ", ".join(f"{said(each._replace(difference=-each.difference))} with {arm}" for arm, each in gaps.items())
     parts = f"{WORST} loses {_percent(lost)} of the induced average and {_percent(own_lost)} of its own, {said(more)} points more of the induced one"
