@@ -1,5 +1,6 @@
 """Filter networks are trained by the recipe that is stated, averaged, held against test pictures, and say what they were made of, down to the entry."""
 
+import re
 import shutil
 
 import numpy as np
@@ -15,16 +16,23 @@ from datacomp.artifacts import filter_network, scores
 from datacomp.artifacts import run as runs
 from datacomp.board import enter
 from datacomp.declared import filter_recipe
+from datacomp.declared import pool as pools
 from datacomp.declared import scale as scales
+from datacomp.declared import suite as suites
 from datacomp.declared.filter_recipe import FilterRecipe, Tuning
-from datacomp.errors import DatacompError, EntryError, StageError
+from datacomp.errors import DatacompError, EntryError, RecordError, StageError
 from datacomp.evaluate import sets
 from datacomp.filters.apply import apply
 from datacomp.network import build, choose
 from datacomp.network.embed import Embedder
-from datacomp.pipelines import classify, dfn, filter_claims, filter_study, labelled
+from datacomp.pipelines import classify, compared, dfn, filter_networks, filter_report, filter_reproduced, labelled
+from datacomp.pipelines.claims import Settings, Where
+from datacomp.pipelines.compared import About, MainScore, Row
 from datacomp.pipelines.dfn import Against, How, Sets
-from datacomp.pipelines.filter_study import Row, Study
+from datacomp.pipelines.filter_claims import BEHIND, TESTED, Measured
+from datacomp.pipelines.filter_networks import Networks, OwnScores
+from datacomp.pipelines.filter_study import ARMS, At, Study
+from datacomp.pipelines.paired import Table
 from datacomp.score import run as scoring
 from datacomp.score.base import Method
 from datacomp.train import webdataset
@@ -286,43 +294,165 @@ def test_the_command_trains_by_a_recipe(recipe, against, small_shards, labels, t
 
 # The comparison of filters
 
+NANO, SUITE = scales.load("nano"), suites.load("nano")
+INDUCED = {"no filter": 0.1, "random": 0.1, "CLIP score b32": 0.2, "CLIP score l14": 0.25, "DFN": 0.4}
+INDUCED |= {"DFN, 5 % raw": 0.35, "DFN, 20 % raw": 0.3, "DFN, 50 % raw": 0.25, "DFN, 100 % raw": 0.2, "classifier": 0.22}
+OWN = {"CLIP score b32": 0.4, "CLIP score l14": 0.5, "DFN": 0.4, "DFN, 5 % raw": 0.39, "DFN, 20 % raw": 0.38, "DFN, 50 % raw": 0.37}
+OWN |= {"DFN, 100 % raw": 0.36, "classifier": 0.4}
+ALIKE = {arm: 0.9 * INDUCED[arm] for arm in BEHIND}  # ordered as what is induced
+
+
+def main_scores(level):
+    tasks = [task for task in SUITE.tasks if task.counts]
+    errors = [{task.main_metric: 0.005} for task in tasks]
+    return tuple(
+        MainScore(task=task.name, metrics={task.main_metric: level}, standard_errors=error, samples=task.samples)
+        for task, error in zip(tasks, errors, strict=True)
+    )
+
+
+def run_row(arm, seed, level, scale=NANO):
+    """A run that reaches so much in every task of suite nano."""
+    about = About(
+        recipe_sha256=scale.digest(), suite="nano", suite_version=SUITE.spec.version, suite_sha256=SUITE.digest(), pool="nano",
+        pool_uids_sha256=pools.load("nano").uids_sha256, pool_content_sha256="b" * 64, list_sha256="c" * 64,
+    )  # fmt: skip
+    content = {"scale": scale.name, "arm": arm, "seed": seed, "about": about, "samples": 60, "distinct_samples": 60, "tasks": main_scores(level)}
+    return Row.of(content | {"weights_sha256": "d" * 64, "code": {"version": "0", "sha256": "e" * 64}}, "a made-up row")
+
+
+def network_row(arm, level, **changes):
+    about = {"arm": arm, "weights_sha256": "d" * 64, "suite": "nano", "suite_version": SUITE.spec.version, "suite_sha256": SUITE.digest()}
+    return OwnScores.of(about | {"tasks": main_scores(level)} | changes, "a made-up row")
+
+
+def rows(induced, own, seeds=(0, 1)):
+    """Runs whose seeds differ by a little, turned around at every other arm, and what the networks reach."""
+    runs = [run_row(arm, seed, level + 0.002 * (-1) ** (place + seed)) for place, (arm, level) in enumerate(induced.items()) for seed in seeds]
+    return [*runs, *(network_row(arm, level) for arm, level in own.items())]
+
+
+def shown(induced, own, seeds=(0, 1)):
+    return [claim.judge(rows(induced, own, seeds)).shows for claim in filter_reproduced.STUDY.claims]
+
+
+def without(levels, *arms):
+    return {arm: level for arm, level in levels.items() if arm not in arms}
+
 
 @pytest.mark.slow
-def test_a_study_takes_every_arm_the_whole_way_and_goes_on(recipe, against, tiny_scale, tmp_path, monkeypatch):
-    monkeypatch.setattr("datacomp.declared.suite.load", lambda name, version=None: against.suite)
-    monkeypatch.setattr("datacomp.pipelines.test_sets.locate", lambda *_: against.data)
-    monkeypatch.setattr("datacomp.board.enter.broken_rules", lambda *_: [])  # the tiny scale and pool are none of a board's
-    monkeypatch.setattr("datacomp.board.verify.demand", lambda *_: None)
-    sizes = {"poison": (0.0, 1.0), "clean_samples": 120, "label_samples": 80, "pool_samples": 200, "fraction": 0.3}
-    study = Study(tmp_path, tiny_scale, against.suite, recipe, **sizes, how=FAST, threads=1, workers=1)
-    rows = list(study.rows())
-    assert [row.arm for row in rows] == ["no filter", "random", "CLIP score b32", "CLIP score l14", "DFN", "DFN, 100 % raw", "classifier"]
-    assert [row.samples for row in rows] == [200, *[60] * 6]
-    assert [row.own is None for row in rows] == [True, True, False, False, False, False, True]
-    assert all(0 <= row.induced <= 1 for row in rows)
-    assert "| CLIP score l14 | 60 | " in filter_study.table(rows)
-    assert filter_study.plot(rows).count("<circle") == 4
-    assert [claim.judge(rows).shows is None for claim in filter_claims.CLAIMS] == [False, False, False]
-    before = content(tmp_path / "runs")
-    assert list(study.rows(("DFN", "classifier"))) == [rows[4], rows[6]]
-    assert content(tmp_path / "runs") == before
+def test_a_study_takes_every_arm_the_whole_way_and_goes_on(recipe, against, tiny_scale, tmp_path):
+    sizes = {"poison": (0.0, 1.0), "clean_samples": 120, "label_samples": 80, "how": FAST, "workers": 1}
+    networks = Networks(tmp_path / "networks", tmp_path / "networks.json", against.suite, recipe, **sizes, data=against.data)
+    asked = Study(tmp_path / "out", tmp_path / "runs.json", networks, (At(tiny_scale, (0,)),), 0.3, 200, at_once=1)
+    names = ["no filter", "random", "CLIP score b32", "CLIP score l14", "DFN", "DFN, 100 % raw", "classifier"]
+    assert asked.told()[0].count("to do") == 5
+    assert asked.told()[1].count("to do") == 7 + 1
+    assert not (tmp_path / "networks").exists()
+    asked.run()
+    found = compared.read(asked.record)
+    assert {key.arm: row.samples for key, row in found.items()} == {"no filter": 200} | dict.fromkeys(names[1:], 60)
+    own = filter_networks.own(compared.read_all(networks.record, OwnScores), against.suite)
+    assert set(own) == set(names[2:])
+    assert own["classifier"] == own["CLIP score b32"]  # whose features it has
+    (table,) = asked.tables()
+    made = filter_report.files([Measured(table, own)], networks, asked.fraction)
+    assert "| CLIP score l14 | 60 | 1 | " in made[filter_report.PAGE]
+    assert made["own-smoke.svg"].count("<circle") == 5
+    assert "  to do" not in "".join(asked.told())
+    before = asked.record.read_bytes(), networks.record.read_bytes(), (tmp_path / "out" / "smoke" / "log.jsonl").read_bytes()
+    asked.run()
+    assert (asked.record.read_bytes(), networks.record.read_bytes(), (tmp_path / "out" / "smoke" / "log.jsonl").read_bytes()) == before
 
 
-def row(arm, induced, own=None):
-    return Row(arm, 60, induced, 0.01, own, None if own is None else 0.01)
+def test_each_claim_can_show_and_can_fail_to():
+    assert shown(INDUCED, OWN) == [True, True, True]
+    levels = INDUCED | {"DFN": 0.2, "DFN, 100 % raw": 0.195}
+    assert shown(levels, {arm: 0.9 * levels[arm] for arm in BEHIND}) == [False, False, False]
 
 
-def test_claims_are_said_to_show_or_not_with_their_numbers():
-    good = [row("no filter", 0.1), row("CLIP score b32", 0.2, 0.5), row("DFN", 0.3, 0.4), row("DFN, 50 % raw", 0.15, 0.36)]
-    said = [claim.judge(good) for claim in filter_claims.CLAIMS]
-    assert [verdict.shows for verdict in said] == [True, True, True]
-    assert "loses 50.0 % of the induced average and 10.0 % of its own" in said[1].told
-    assert "CLIP score b32 has the higher own average, DFN the higher induced one" in said[2].told
-    bad = [row("no filter", 0.4), row("CLIP score b32", 0.3, 0.2), row("DFN", 0.3, 0.4), row("DFN, 50 % raw", 0.29, 0.1)]
-    assert [claim.judge(bad).shows for claim in filter_claims.CLAIMS] == [False, False, False]
-    assert [claim.judge([row("random", 0.1)]).shows for claim in filter_claims.CLAIMS] == [None, None, None]
+@pytest.mark.parametrize("changed", [{"CLIP score l14": 0.4}, {"CLIP score b32": 0.1}, {"no filter": 0.2}, {"no filter": 0.5}, {"DFN": 0.251}])
+def test_the_clean_network_must_lie_above_each_score_and_all_above_no_filter(changed):
+    assert shown(INDUCED | changed, OWN)[0] is False
 
 
-def test_the_study_that_is_measured_again_names_its_arms(recipe, against, tiny_scale, tmp_path):
-    assert tuple(Study(tmp_path, tiny_scale, against.suite, recipe).arms()) == filter_claims.ARMS
-    assert all(set(claim.arms) <= set(filter_claims.ARMS) for claim in filter_claims.CLAIMS)
+def test_poison_must_cost_more_of_what_is_induced_than_of_the_network_s_own():
+    assert shown(INDUCED | {"DFN, 100 % raw": 0.399}, OWN)[1] is False  # within noise
+    assert shown(INDUCED | {"DFN, 100 % raw": 0.5}, OWN)[1] is False  # it rises
+    assert shown(INDUCED, OWN | {"DFN, 100 % raw": 0.2})[1] is False  # both fall by half
+    assert shown(INDUCED, OWN | {"DFN, 100 % raw": 0.5})[1] is True  # its own rises
+    told = TESTED[1].judge(filter_reproduced.measured(rows(INDUCED, OWN))).told
+    assert re.search(r"-5\.0 ± 0\.\d with DFN, 5 % raw, .*-20\.0 ± 0\.\d with DFN, 100 % raw against DFN", told), told
+    assert re.search(r"loses 50\.0 ± \d\.\d % of the induced average and 10\.0 ± \d\.\d % of its own, \+40\.0 ± \d\.\d points more", told), told
+
+
+def test_a_pair_is_turned_round_where_both_differences_are_above_noise():
+    assert shown(INDUCED, ALIKE)[2] is False
+    told = TESTED[2].judge(filter_reproduced.measured(rows(INDUCED, ALIKE | {"classifier": 0.5}))).told
+    assert re.search(r"DFN induces \+18\.0 ± 0\.\d more than classifier, whose network reaches \+14\.0 ± 0\.\d more itself; 5 of 28 pairs", told), told
+    assert shown(INDUCED, ALIKE | {"classifier": 0.361})[2] is True  # against those below DFN
+    near = ALIKE | {"classifier": 0.9 * 0.25 + 0.001}  # above what induces as much or more, by less than noise
+    assert shown(INDUCED, near)[2] is False
+    assert "none of 28 pairs" in TESTED[2].judge(filter_reproduced.measured(rows(INDUCED, near))).told
+
+
+def test_what_is_missing_is_not_measured():
+    assert shown({"random": 0.1}, {}) == [None, None, None]
+    assert shown(without(INDUCED, "CLIP score b32"), ALIKE)[0] is None
+    assert shown(without(INDUCED, "DFN, 100 % raw"), OWN)[1] is None
+    assert shown(INDUCED, without(OWN, "DFN, 100 % raw"))[1] is None
+    assert shown(without(INDUCED, "classifier"), ALIKE)[2] is None
+    assert shown(without(INDUCED, "classifier"), OWN)[2] is True  # one pair is enough
+    assert shown(INDUCED, OWN, seeds=(0,)) == [None, None, None]  # nothing tells how seeds differ
+    assert filter_reproduced.STUDY.claims[0].judge(rows({"random": 0.1}, {})).says == "not measured"
+
+
+def test_a_network_that_reaches_nothing_has_nothing_to_lose():
+    assert shown(INDUCED, OWN)[1] is True
+    assert shown(INDUCED, OWN | {"DFN": 0.0})[1] is None
+
+
+def test_the_page_has_tables_verdicts_and_pictures(tmp_path):
+    networks = filter_reproduced.study(Where(tmp_path, tmp_path / "runs.json"), Settings()).networks
+    micro = scales.changed(NANO, {"budget.steps": "900"})
+    found = filter_reproduced.measured(rows(INDUCED, OWN))
+    made = filter_report.files([found, Measured(Table([], micro, SUITE), found.own)], networks, 0.15)
+    assert set(made) == {"dfn.md", "own-nano.svg", "poison-nano.svg"}
+    page = made["dfn.md"]
+    assert page.count("**it shows**") == 3
+    assert page.count("## Scale ") == 1
+    assert re.search(r"\| DFN \| 60 \| 2 \| 40\.0 ± 0\.\d \| \+30\.0 ± 0\.\d \| 40\.0 ± 0\.2 \|", page), page
+    assert all(name in made for name in re.findall(r"\]\(([^)]+svg)\)", page))
+    assert made["own-nano.svg"].count("<circle") == 8
+    assert made["poison-nano.svg"].count("<circle") == 10
+    stale = [run_row("DFN", 0, 0.4, micro)]
+    assert "1 recorded runs are of another recipe" in filter_report.files([Measured(Table(stale, NANO, SUITE), {})], networks, 0.15)["dfn.md"]
+
+
+def test_the_networks_record_is_validated_and_stale_rows_are_left_out(tmp_path):
+    path = tmp_path / filter_networks.FILE
+    for each in (network_row("DFN", 0.4), network_row("classifier", 0.3), network_row("CLIP score b32", 0.2, suite_sha256="a" * 64)):
+        compared.add(path, each)
+    compared.add(path, network_row("classifier", 0.35))
+    assert {arm: round(mean.value, 4) for arm, mean in filter_networks.own(filter_reproduced.read(tmp_path / "runs.json"), SUITE).items()} == {
+        "DFN": 0.4,
+        "classifier": 0.35,
+    }
+    path.write_text(compared.text([network_row("DFN", 0.4)] * 2))
+    with pytest.raises(RecordError, match="two rows of one arm"):
+        compared.read_all(path, OwnScores)
+    path.write_text('[{"arm": "DFN"}]')
+    with pytest.raises(RecordError, match="row 1 is no ownscores record"):
+        compared.read_all(path, OwnScores)
+
+
+def test_the_study_that_is_measured_again_names_its_arms_and_plans(tmp_path):
+    asked = filter_reproduced.study(Where(tmp_path / "out", tmp_path / "runs.json"), Settings())
+    assert tuple(arm.name for arm in asked.arms(tmp_path)) == ARMS == filter_reproduced.STUDY.arms
+    assert all(set(claim.arms) <= set(ARMS) for claim in TESTED)
+    (tmp_path / "runs.json").write_text(compared.text([run_row("DFN", 0, 0.4)]))
+    (tmp_path / "networks.json").write_text(compared.text([network_row("DFN", 0.4)]))
+    planned = "\n".join(filter_reproduced.plan(Where(tmp_path / "out", tmp_path / "runs.json"), Settings(), ("no filter", "DFN")))
+    assert "networks, before the runs:\n  measured  DFN\nnano: 5 of 6 runs to do" in planned
+    assert "  measured  DFN, seed 0\n" in planned
+    assert not (tmp_path / "out").exists()

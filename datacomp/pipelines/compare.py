@@ -253,9 +253,21 @@ def through(task: tuple[Chain, int]) -> tuple[RunRecord, Results]:
 
 
 def row(asked: Comparison, arm: Arm, seed: int, listed: Subset, trained: RunRecord, found: Results) -> Row:
-    """What a run says in the record: the main metric of every task that counts."""
-    main = {task.name: task.main_metric or "" for task in asked.suite.tasks if task.counts}
-    tasks = tuple(
+    """What a run says in the record."""
+    about = asked.about(listed.record.uids_sha256)
+    written = {"samples": listed.record.samples, "distinct_samples": listed.record.distinct_samples} | ({"note": arm.note} if arm.note else {})
+    return Row.of(
+        {"scale": asked.scale.name, "arm": arm.name, "seed": seed, "about": about, "tasks": main_scores(asked.suite, found), "code": trained.code}
+        | written
+        | {"weights_sha256": trained.checkpoints[-1].sha256},
+        "a measured run",
+    )
+
+
+def main_scores(suite: Suite, found: Results) -> tuple[MainScore, ...]:
+    """The main metric of every task that counts."""
+    main = {task.name: task.main_metric or "" for task in suite.tasks if task.counts}
+    return tuple(
         MainScore(
             task=result.task,
             metrics={main[result.task]: result.metrics[main[result.task]]},
@@ -264,14 +276,6 @@ def row(asked: Comparison, arm: Arm, seed: int, listed: Subset, trained: RunReco
         )
         for result in found.tasks
         if result.task in main
-    )
-    about = asked.about(listed.record.uids_sha256)
-    written = {"samples": listed.record.samples, "distinct_samples": listed.record.distinct_samples} | ({"note": arm.note} if arm.note else {})
-    return Row.of(
-        {"scale": asked.scale.name, "arm": arm.name, "seed": seed, "about": about, "tasks": tasks, "code": trained.code}
-        | written
-        | {"weights_sha256": trained.checkpoints[-1].sha256},
-        "a measured run",
     )
 
 

@@ -1,104 +1,143 @@
-"""What the comparison of filters says of its paper's claims (Fang et al. 2023, arXiv 2309.17425), and the comparison as a study that is measured again."""
+"""What is claimed of data filtering networks (Fang et al. 2023, arXiv 2309.17425), held against measured rows: verdicts with numbers, none written here."""
 
-import json
-from collections.abc import Sequence
-from pathlib import Path
+import math
+import statistics
+from collections.abc import Callable, Mapping
+from itertools import permutations
+from typing import NamedTuple
 
-from datacomp import files
-from datacomp.declared import filter_recipe
-from datacomp.declared import scale as scales
-from datacomp.declared import suite as suites
-from datacomp.network import choose
-from datacomp.pipelines import claims, filter_study
-from datacomp.pipelines.claims import MISSING, Claim, Settings, Verdict, Where
-from datacomp.pipelines.filter_study import Row, Study, own, score_title, title
-from datacomp.pipelines.run import ENTRY
+from datacomp.pipelines.claims import MISSING, Verdict
+from datacomp.pipelines.filter_networks import CLASSIFIER, Networks, title
+from datacomp.pipelines.filter_study import NONE, SCORES, TRAINED
+from datacomp.pipelines.paired import Gap, Mean, Table
+from datacomp.pipelines.pruning_claims import said
+
+CLEAN, WORST = title(0.0), title(max(Networks.poison))
+BEHIND = (*SCORES, *TRAINED, CLASSIFIER)  # arms with a network
 
 
-def better(rows: Sequence[Row]) -> Verdict:
-    """Whether the network on clean data induces more than CLIP scores, and all of them more than no filter."""
-    by = {row.arm: row for row in rows}
-    clean, plain, none = by.get(title(0.0)), [row for arm, row in by.items() if arm.startswith("CLIP score")], by.get("no filter")
-    if not (clean and plain and none):
+class Measured(NamedTuple):
+    """The runs of one scale, and what the network behind each arm reaches itself."""
+
+    table: Table
+    own: Mapping[str, Mean]
+
+
+class Tested(NamedTuple):
+    """A claim, its place in the paper, how it is judged at a scale, and the arms that it needs."""
+
+    key: str
+    place: str
+    text: str
+    judge: Callable[[Measured], Verdict]
+    arms: tuple[str, ...]
+
+
+class Turned(NamedTuple):
+    """Two arms, of which the first induces more while the second's network reaches more itself: both differences, more than nought where it is so."""
+
+    first: str
+    second: str
+    induced: Gap
+    own: Gap
+
+    @property
+    def errors(self) -> float:
+        """The smaller of both in standard errors."""
+        return min(self.induced.errors, self.own.errors)
+
+
+def better(found: Measured) -> Verdict:
+    """Whether the network on clean data induces more than each CLIP score, and all of them more than no filter, each by more than noise."""
+    pairs = [(score, CLEAN) for score in SCORES] + [(NONE, arm) for arm in (*SCORES, CLEAN)]
+    gaps = {pair: gap for pair in pairs if (gap := found.table.gap(*pair))}
+    if len(gaps) < len(pairs):
         return MISSING
-    shows = all(clean.induced > row.induced for row in plain) and min(row.induced for row in (clean, *plain)) > none.induced
-    others = ", ".join(f"{row.arm} {100 * row.induced:.1f}" for row in (*plain, none))
-    return Verdict(shows, f"DFN {100 * clean.induced:.1f}, {others}")
+    shows = None if _is_unknown(*gaps.values()) else all(gap.is_above for gap in gaps.values())
+    return Verdict(shows, ", ".join(f"{second} over {first} {said(gap)}" for (first, second), gap in gaps.items()))
 
 
-def poisoned(rows: Sequence[Row]) -> Verdict:
-    """Whether the network with the largest share of raw pairs induces less, and loses less of its own accuracy than of what it induces."""
-    by = {row.arm: row for row in rows}
-    clean, raw = by.get(title(0.0)), [row for arm, row in by.items() if arm.startswith("DFN, ")]
-    if not (clean and raw) or clean.own is None:
+def poisoned(found: Measured) -> Verdict:
+    """Whether the largest share of raw pairs costs induced average, and a larger part of it than of what the network reaches itself, by more than noise."""
+    gaps = {arm: gap for arm in TRAINED if arm != CLEAN and (gap := found.table.gap(arm, CLEAN))}
+    if WORST not in gaps or not {CLEAN, WORST} <= found.own.keys():
         return MISSING
-    worst = raw[-1]
-    lost, own_lost = 1 - worst.induced / clean.induced, 1 - own(worst) / clean.own
-    told = f"{worst.arm} loses {100 * lost:.1f} % of the induced average and {100 * own_lost:.1f} % of its own"
-    return Verdict(lost > 0 and own_lost < lost, told)
+    gap, own = gaps[WORST], _above(found.own, WORST, CLEAN)
+    induced, reached = _common_mean(found.table, CLEAN, WORST), found.own[CLEAN].value
+    if not (induced and reached):
+        return Verdict(None, f"{CLEAN} induces {100 * induced:.1f} % and reaches {100 * reached:.1f} % itself: of nothing, nothing can be lost")
+    lost, own_lost = _part(gap, induced), _part(own, reached)
+    more = Gap(lost.difference - own_lost.difference, _joined(lost, own_lost), None, gap.seeds)
+    told = ", ".join(f"{said(each._replace(difference=-each.difference))} with {arm}" for arm, each in gaps.items())
+    parts = f"{WORST} loses {_percent(lost)} of the induced average and {_percent(own_lost)} of its own, {said(more)} points more of the induced one"
+    return Verdict(None if _is_unknown(gap, more) else gap.is_above and more.is_above, f"{told} against {CLEAN}; {parts}")
 
 
-def unordered(rows: Sequence[Row]) -> Verdict:
-    """Whether of some two networks one has the higher average of its own, and the other induces more."""
-    known = [row for row in rows if row.own is not None]
-    if len(known) < 2:
+def unordered(found: Measured) -> Verdict:
+    """Whether some two networks are ordered by what they induce, by more than noise, and by what they reach themselves the other way round, by as much."""
+    known = [arm for arm in BEHIND if arm in found.own and arm in found.table.rows]
+    pairs = [
+        Turned(first, second, gap, _above(found.own, first, second))
+        for first, second in permutations(known, 2)
+        if (gap := found.table.gap(second, first)) and not _is_unknown(gap)
+    ]
+    turned = [pair for pair in pairs if pair.induced.is_above and pair.own.is_above]
+    count = len(pairs) // 2
+    if turned:
+        most = max(turned, key=lambda pair: pair.errors)
+        told = f"{most.first} induces {said(most.induced)} more than {most.second}, whose network reaches {said(most.own)} more itself"
+        return Verdict(True, f"{told}; {len(turned)} of {count} pairs are turned round like that")
+    if count < math.comb(len(BEHIND), 2):
         return MISSING
-    turned = [(one, other) for one in known for other in known if own(one) > own(other) and one.induced < other.induced]
-    if not turned:
-        return Verdict(False, f"all {len(known)} networks are ordered alike")
-    return Verdict(True, f"{turned[0][0].arm} has the higher own average, {turned[0][1].arm} the higher induced one")
+    nearest = max(pairs, key=lambda pair: pair.errors)
+    told = f"{nearest.first} over {nearest.second} {said(nearest.induced)} induced, {said(nearest.own._replace(difference=-nearest.own.difference))} itself"
+    return Verdict(False, f"none of {count} pairs is turned round by more than two standard errors in both; the nearest to it: {told}")
 
 
-_SCORES, _NETWORKS = tuple(map(score_title, choose.PREFIXES)), tuple(map(title, Study.poison))
-ARMS = ("no filter", "random", *_SCORES, *_NETWORKS, "classifier")
-CLAIMS = (
-    Claim(
-        "dfn-clean", "dfn", "abstract", "A network trained on a small clean set induces better data than CLIP scores, and these than no filter", better,
-        ("no filter", *_SCORES, title(0.0)),
+TESTED = (
+    Tested(
+        "dfn-clean",
+        "abstract",
+        "A network trained on a small clean set induces better data than CLIP scores, and these than no filter",
+        better,
+        (NONE, *SCORES, CLEAN),
     ),
-    Claim(
-        "dfn-poison", "dfn", "on data quality: poisoned filter sets", "Raw pairs in its training hurt what a network induces, and its own accuracy less",
+    Tested(
+        "dfn-poison",
+        "on data quality: poisoned filter sets",
+        "Raw pairs in its training hurt what a network induces, and its own accuracy less",
         poisoned,
-        _NETWORKS,
+        TRAINED,
     ),
-    Claim("dfn-own", "dfn", "abstract", "A network's own accuracy does not order what networks induce", unordered, (*_SCORES, *_NETWORKS)),
-)  # fmt: skip
-
-
-def read(record: Path) -> list[Row]:
-    """The rows of a record."""
-    return [Row(**values) for values in json.loads(record.read_text(encoding="utf-8"))] if record.is_file() else []
-
-
-def run(where: Where, settings: Settings, arms: Sequence[str]) -> None:
-    """Take the arms the whole way; after each the record has its row, in the order of all arms."""
-    for row in of(where.out, settings).rows(tuple(arms)):
-        rows = {other.arm: other for other in read(where.record)} | {row.arm: row}
-        files.write_text(where.record, json.dumps([rows[arm]._asdict() for arm in ARMS if arm in rows], indent=1) + "\n")
-
-
-def plan(where: Where, settings: Settings, arms: Sequence[str]) -> list[str]:
-    """What would be done."""
-    asked = of(where.out, settings)
-    seen = len(arms) * len(settings.seeds) * asked.scale.budget.samples_seen
-    lines = [f"{len(arms)} arms with {len(settings.seeds)} seeds: {seen:,} samples seen in all, besides the networks' own training"]
-    return lines + [f"{'done ' if (asked.folder(arm) / ENTRY).is_file() else 'to do'}  {arm} -> {asked.folder(arm)}" for arm in arms]
-
-
-def of(out: Path, settings: Settings) -> Study:
-    """The comparison that some settings ask for."""
-    scale, suite = scales.load(settings.scale), suites.load(settings.suite)
-    return Study(out, scale, suite, filter_recipe.load("miniature"), settings.seeds, workers=settings.at_once)
-
-
-STUDY = claims.Study(
-    name="dfn",
-    says="what filter networks induce that were trained on clean and on poisoned sets",
-    command="datacomp reproduce dfn --out build/reproduced",
-    minutes=dict.fromkeys(ARMS, 8.0),
-    claims=CLAIMS,
-    plan=plan,
-    run=run,
-    read=read,
-    table=lambda rows: filter_study.table(list(rows)),
+    Tested("dfn-own", "abstract", "A network's own accuracy does not order what networks induce", unordered, BEHIND),
 )
+
+
+def _above(own: Mapping[str, Mean], first: str, second: str) -> Gap:
+    """How much more a second network reaches itself; the test samples count as if they were others for each."""
+    below, above = own[first], own[second]
+    return Gap(above.value - below.value, math.hypot(below.standard_error or 0.0, above.standard_error or 0.0), None, 1)
+
+
+def _part(gap: Gap, of: float) -> Gap:
+    """A loss as a part of what there was; the error of that itself would make it smaller, as long as something is lost."""
+    return gap._replace(difference=gap.difference / of, standard_error=None if gap.standard_error is None else gap.standard_error / of)
+
+
+def _common_mean(table: Table, arm: str, other: str) -> float:
+    values = table.values()
+    return statistics.fmean(value for seed, value in values[arm].items() if seed in values[other])
+
+
+def _joined(*gaps: Gap) -> float | None:
+    errors = [gap.standard_error for gap in gaps if gap.standard_error is not None]
+    return math.hypot(*errors) if len(errors) == len(gaps) else None
+
+
+def _is_unknown(*gaps: Gap) -> bool:
+    return any(gap.standard_error is None for gap in gaps)
+
+
+def _percent(part: Gap) -> str:
+    error = "" if part.standard_error is None else f" ± {100 * part.standard_error:.1f}"
+    return f"{100 * part.difference:.1f}{error} %"

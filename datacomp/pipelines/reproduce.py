@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 from datacomp import digest, files
 from datacomp.errors import StageError
 from datacomp.launch import local
-from datacomp.pipelines import filter_claims, miniature_claims, pruning_reproduced, scaling_study
+from datacomp.pipelines import filter_reproduced, miniature_claims, pruning_reproduced, scaling_study
 from datacomp.pipelines.claims import PAPERS, Claim, Measurement, Settings, Study, Verdict, Where
 
-STUDIES: tuple[Study[Any], ...] = (miniature_claims.STUDY, filter_claims.STUDY, pruning_reproduced.STUDY, scaling_study.study())
+STUDIES: tuple[Study[Any], ...] = (miniature_claims.STUDY, filter_reproduced.STUDY, pruning_reproduced.STUDY, scaling_study.study())
 PAGE, MEASURED = "reproductions.md", "measured.json"
 
 
