@@ -115,7 +115,7 @@ def test_without_javascript_everything_is_there_and_no_control_is_dead(browser, 
         assert seen.page.locator("section.board tbody tr:visible").count() == 9
         assert seen.page.locator("button:visible, input:visible, form:visible").count() == 0
         seen.page.locator("th.method a").first.click()
-        assert seen.page.locator("table.tasks tbody tr:visible").count() == 7
+        assert seen.page.locator("table.tasks tbody tr:visible").count() == 11
 
 
 @pytest.mark.parametrize("script", [True, False])

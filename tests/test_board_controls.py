@@ -161,7 +161,7 @@ def test_a_hostile_link_does_nothing(browser, out, fragment):
 def downloaded(seen, form):
     with seen.page.expect_download() as waiting:
         seen.page.get_by_role("button", name=f"Download Filtering, nano as {form}").click()
-    assert waiting.value.suggested_filename.endswith(f"-v1.{form.lower()}")
+    assert waiting.value.suggested_filename.endswith(f"-v2.{form.lower()}")
     return Path(waiting.value.path()).read_bytes().decode()
 
 
