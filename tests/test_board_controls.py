@@ -176,7 +176,7 @@ def test_what_is_shown_can_be_taken_as_csv_and_json(seen):
     assert "samples" not in rows[0]
     found = json.loads(downloaded(seen, "JSON"))["rows"]
     assert [row["method"] for row in found] == ["strong, with a comma", "twin", "middling", FORMULA]
-    assert found[0]["average"] == float(rows[0]["average"]) == pytest.approx((6 * 0.7 + 0.2) / 7, abs=1e-3)
+    assert found[0]["average"] == float(rows[0]["average"]) == pytest.approx((10 * 0.7 + 0.2) / 11, abs=1e-3)
     assert found[0]["rank"] == 1
 
 
