@@ -4,10 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from datacomp import files
-from datacomp.declared import pool as pools
-from datacomp.declared import scale as scales
-from datacomp.declared import suite as suites
-from datacomp.pipelines import compared, miniature_filters, miniature_pictures
+from datacomp.pipelines import miniature_claims, miniature_filters, miniature_pictures
 from datacomp.pipelines.miniature_filters import LARGE, NAMES, NONE, PUBLISHED, SMALL
 from datacomp.pipelines.miniature_pictures import Point
 from datacomp.pipelines.paired import Mean, Table
@@ -20,12 +17,7 @@ _FEWEST = 3  # points that a picture of two measures needs
 
 def tables(record: Path, suite_name: str) -> dict[str, Table]:
     """The rows of both scales that hold today."""
-    rows, suite = compared.read(record), suites.load(suite_name)
-    found = {}
-    for name in (SMALL, LARGE):
-        scale = scales.load(name)
-        found[name] = Table(rows.values(), scale, suite, uids_sha256=pools.load(scale.pool).uids_sha256)
-    return found
+    return miniature_claims.tables(miniature_claims.read(record), suite_name)
 
 
 def write(found: Mapping[str, Table], results: Path, record: Path, page: Path) -> None:
