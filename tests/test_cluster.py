@@ -169,6 +169,13 @@ def test_lengths_beyond_what_float32_can_square_are_no_obstacle():
     assert np.allclose(embeddings.unit(long, uids.parse(names(2)), "here"), [[0.6, 0.8], [0.6, 0.8]])
 
 
+def test_every_number_of_float16_is_itself_in_float32_or_too_large_where_it_is_not_finite():
+    given = np.arange(2**16).astype(np.uint16).view(np.float16).reshape(64, -1)
+    found, finite = embeddings.float32(given), np.isfinite(given)
+    assert np.array_equal(found[finite], given[finite].astype(np.float32))
+    assert np.abs(found[~finite]).min() >= 2**16
+
+
 def test_a_uid_that_comes_twice_is_refused(tmp_path):
     named = names(60)
     named[50] = named[3]

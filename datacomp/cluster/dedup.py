@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+from scipy.linalg.blas import ssyrk
 
 from datacomp.artifacts.clusters import Integers
 from datacomp.artifacts.pool import Mask
@@ -60,10 +61,10 @@ def _beyond(earlier: Vectors, later: Vectors, rows: Integers, columns: Integers,
 
 def _within(block: Vectors, near: Mask, edge: float, chains: str) -> Mask:
     """Add to what is near an earlier block what is near an earlier row of its own."""
-    products = block @ block.T
-    rows, columns = np.nonzero(products > edge - NEAR)  # one look at all pairs; what follows is about few
+    products = ssyrk(1.0, block.T, trans=1).T  # each pair once: those of a row with earlier ones, the others are 0
+    columns, rows = np.divmod(np.flatnonzero(products > edge - NEAR), len(block))  # one look at all pairs; what follows is about few
     rows, columns = rows[rows < columns], columns[rows < columns]
-    alike = products[rows, columns] > edge + NEAR
+    alike = products[columns, rows] > edge + NEAR
     unsure = np.flatnonzero(~alike)
     if chains == "published":  # pairs that cannot change anything are not looked at
         settled = near.copy()

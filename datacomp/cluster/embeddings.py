@@ -18,7 +18,9 @@ from datacomp.uids import UidArray
 
 KEY = "l14_img"
 BLOCK_ROWS = 1 << 12  # of 512 numbers they are 8 MB, which an allocator hands out again; what is much larger is paged in anew each time
-_PLAIN_NORMS = (1e-15, 1e15)  # in these bounds squares neither overflow nor vanish in float32
+_PLAIN_NORMS = (1e-15, 2.0**16)  # in these bounds squares do not vanish in float32, and numbers of float16 were finite
+_NO_COPIES_OF_SIGN = np.int32(-0x70000001)
+_EXPONENTS_APART = np.float32(2.0**112)  # float32 counts exponents from 127, float16 from 15
 
 Vectors: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]  # (N, D)
 
@@ -95,7 +97,7 @@ def blocks(part: Part, key: str, listed: UidArray | None = None) -> Iterator[tup
 
 def unit(given: Floats, named: UidArray, where: Path) -> Vectors:
     """Vectors (N, D) of length one, in float32."""
-    vectors = np.array(given, np.float32)
+    vectors = float32(given)
     norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
     odd = np.flatnonzero(~((norms > _PLAIN_NORMS[0]) & (norms < _PLAIN_NORMS[1])))
     if len(odd):
@@ -110,4 +112,20 @@ def unit(given: Floats, named: UidArray, where: Path) -> Vectors:
         vectors[odd] = exact / lengths[:, None]
         norms[odd] = np.sqrt(np.einsum("ij,ij->i", vectors[odd], vectors[odd]))
     vectors /= norms[:, None]
+    return vectors
+
+
+def float32(given: Floats) -> Vectors:
+    """A copy in float32, exact but for numbers of float16 that are not finite: they become 2**16 or more in magnitude.
+
+    From float16 it takes a fifth of the time of NumPy's own conversion: the bits are moved to their places in a float32, and the exponent, which counts
+    from another number there, is corrected by a product.
+    """
+    if given.dtype != np.float16:
+        return np.array(given, np.float32)
+    bits = np.ascontiguousarray(given).view(np.int16).astype(np.int32)
+    bits <<= 13
+    bits &= _NO_COPIES_OF_SIGN
+    vectors: Vectors = bits.view(np.float32)
+    vectors *= _EXPONENTS_APART
     return vectors

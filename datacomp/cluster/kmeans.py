@@ -9,8 +9,9 @@ import numpy as np
 from datacomp import draws, sorting, uids
 from datacomp.artifacts.clusters import Floats
 from datacomp.cluster import embeddings
-from datacomp.cluster.embeddings import Embeddings, Vectors
+from datacomp.cluster.embeddings import Embeddings, Part, Vectors
 from datacomp.errors import StageError
+from datacomp.launch import local
 from datacomp.sorting import Keys
 from datacomp.uids import UidArray
 
@@ -30,12 +31,15 @@ def sample(given: Embeddings, listed: UidArray | None, most: int, samples: int, 
     edge: np.uint64 | None = None
     if most < samples:
         edge = sorting.smallest(partial(_all_keys, given, listed, seed), most - 1)
-    named, vectors = [], []
-    for part in given.parts:
+
+    def drawn(part: Part) -> list[tuple[UidArray, Vectors]]:
+        blocks = []
         for block, found in embeddings.stored(part, given.key, listed):
             kept = slice(None) if edge is None else _keys(block, seed) <= edge
-            named.append(block[kept])
-            vectors.append(embeddings.unit(found[kept], block[kept], part.features))
+            blocks.append((block[kept], embeddings.unit(found[kept], block[kept], part.features)))
+        return blocks
+
+    named, vectors = zip(*(block for blocks in local.run_all(drawn, given.parts, threads=True) for block in blocks), strict=True)
     everything: UidArray = np.concatenate(named)
     order = uids.order(everything)  # so that the order of a pool's files changes nothing
     return everything[order], np.concatenate(vectors)[order]

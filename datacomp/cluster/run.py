@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse
+from threadpoolctl import threadpool_limits
 
 from datacomp import digest, files, places, progress, sorting, tables, uids
 from datacomp.artifacts import clusters as made
@@ -181,9 +182,10 @@ class _Run:
         return [_Group(place, share, self.given.key, subset, self.parts, threads) for place, share in enumerate(shares)]
 
     def _all(self, function: Callable[[_Group], None], groups: list[_Group], title: str) -> None:
-        done = local.run_all(function, groups, workers=self.workers)
-        for _ in progress.show(done, total=len(groups), unit=" groups", title=title):
-            pass
+        done = local.run_all(function, groups, workers=self.workers, threads=True)
+        with threadpool_limits(1 if len(groups) > 1 else None, user_api="blas"):  # groups are computed beside each other, each with one thread
+            for _ in progress.show(done, total=len(groups), unit=" groups", title=title):
+                pass
 
     def _finish_centroids(self, groups: list[_Group]) -> Vectors:
         """Write the unit centroids of all members, without empty clusters."""

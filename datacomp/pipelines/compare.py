@@ -182,7 +182,8 @@ class _Work:
         self.failed: dict[str, str] = {}
         self._making, self._counting = Lock(), Lock()
         self._left = {arm.folder: set(asked.seeds) for arm in asked.arms}
-        self._done, self._ran, self._began_s = 0, 0, time.monotonic()
+        self._to_do = sum(not run.is_measured for run in asked.plan())
+        self._ran, self._began_s = 0, time.monotonic()
 
     def take(self, run: tuple[Arm, int]) -> None:
         """Measure one run unless it is; what fails is kept in mind, so that the others go on."""
@@ -194,7 +195,8 @@ class _Work:
             ran = False
             self.failed[name] = str(error)
             progress.say(f"{name} failed: {error}")
-        self._count(name, ran=ran)
+        if ran:
+            self._count(name)
 
     def _take(self, arm: Arm, seed: int, name: str) -> bool:
         """Whether the run had to be done."""
@@ -235,13 +237,12 @@ class _Work:
         if is_last:
             shutil.rmtree(chain.out / "shards" if self.asked.keeps_weights else chain.out, ignore_errors=True)
 
-    def _count(self, name: str, *, ran: bool) -> None:
+    def _count(self, name: str) -> None:
         with self._counting:
-            self._done, self._ran = self._done + 1, self._ran + ran
-            total = len(self.asked.arms) * len(self.asked.seeds)
-            left_s = (time.monotonic() - self._began_s) / max(self._ran, 1) * (total - self._done)
-            if ran:
-                progress.say(f"{name} is measured; {self._done} of {total} runs, at most about {_minutes(left_s)} left")
+            self._ran += 1
+            left = max(0, self._to_do - self._ran)
+            left_s = (time.monotonic() - self._began_s) / self._ran * left
+            progress.say(f"{name} is measured; {left} of {self._to_do} runs left, about {_minutes(left_s)}")
 
 
 def through(task: tuple[Chain, int]) -> tuple[RunRecord, Results]:
