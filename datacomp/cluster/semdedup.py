@@ -16,7 +16,7 @@ from datacomp.cluster.select import OverClusters
 from datacomp.errors import FilterError
 from datacomp.launch import local
 
-_PRODUCTS = 1 << 28  # a process is not started for less
+_PRODUCTS = 1 << 27  # a process is not started for less
 
 
 @dataclass(frozen=True, slots=True)
