@@ -183,7 +183,7 @@ class _Run:
 
     def _all(self, function: Callable[[_Group], None], groups: list[_Group], title: str) -> None:
         done = local.run_all(function, groups, workers=self.workers, threads=True)
-        with threadpool_limits(1 if len(groups) > 1 else None, user_api="blas"):  # groups are computed beside each other, each with one thread
+        with threadpool_limits(groups[0].threads, user_api="blas"):  # in which faiss multiplies
             for _ in progress.show(done, total=len(groups), unit=" groups", title=title):
                 pass
 

@@ -102,8 +102,9 @@ class Comparison:
         """
         self._check()
         with files.writing(self.out):
-            work = _Work(self, self.data or test_sets.locate(self.suite, None))
-            for _ in local.run_all(work.take, [(run.arm, run.seed) for run in self.plan()], workers=self.at_once, threads=True):
+            planned = self.plan()
+            work = _Work(self, self.data or test_sets.locate(self.suite, None), sum(not run.is_measured for run in planned))
+            for _ in local.run_all(work.take, [(run.arm, run.seed) for run in planned], workers=self.at_once, threads=True):
                 pass
         if work.failed:
             name, why = next(iter(work.failed.items()))
@@ -177,29 +178,24 @@ class Comparison:
 class _Work:
     """A comparison on its way: runs are taken by threads, each of which waits for a process of its own."""
 
-    def __init__(self, asked: Comparison, data: Path) -> None:
+    def __init__(self, asked: Comparison, data: Path, to_do: int) -> None:
         self.asked, self.data = asked, data
         self.failed: dict[str, str] = {}
         self._making, self._counting = Lock(), Lock()
         self._left = {arm.folder: set(asked.seeds) for arm in asked.arms}
-        self._to_do = sum(not run.is_measured for run in asked.plan())
-        self._ran, self._began_s = 0, time.monotonic()
+        self._to_do, self._ran, self._began_s = to_do, 0, time.monotonic()
 
     def take(self, run: tuple[Arm, int]) -> None:
         """Measure one run unless it is; what fails is kept in mind, so that the others go on."""
         arm, seed = run
         name = f"{self.asked.scale.name}: {arm.name}, seed {seed}"
         try:
-            ran = self._take(arm, seed, name)
+            self._take(arm, seed, name)
         except DatacompError as error:
-            ran = False
             self.failed[name] = str(error)
             progress.say(f"{name} failed: {error}")
-        if ran:
-            self._count(name)
 
-    def _take(self, arm: Arm, seed: int, name: str) -> bool:
-        """Whether the run had to be done."""
+    def _take(self, arm: Arm, seed: int, name: str) -> None:
         with self._making:  # one after another: arms may share what their lists are made of, and a list may take every core
             listed = self._list(arm)
             chain, about = self.asked.chain(arm, listed, self.data), self.asked.about(listed.record.uids_sha256)
@@ -210,8 +206,8 @@ class _Work:
                 chain.reshard()
         if not is_measured:
             self._measure(chain, arm, seed, listed)
+            self._count(name)
         self._tidy(chain, arm, seed)
-        return not is_measured
 
     def _list(self, arm: Arm) -> Subset:
         path = self.asked.list_path(arm)
