@@ -23,7 +23,6 @@ _TRUTHS = {
     "good": ("Share of sound pictures with faithful captions", "what an oracle would keep"),
     "repeated": ("Share of near duplicates", "shots of scenes that come up again and again"),
 }
-_NAMES = {PREFILTERED: "dedup + CLIP score"}  # where there is no room for more letters in a picture
 
 
 def write(study: Study, whole: Table, short: Table, kept: Mapping[str, Kept], verdicts: Sequence[Verdict], folder: Path) -> Path:
@@ -69,7 +68,7 @@ def averages(whole: Table, shares: Sequence[float]) -> Picture | None:
     """The average of each method against how much it keeps; what all begin with stands at its own size."""
     series = {method: [_value(whole, titled(method, share)) for share in shares] for method in METHODS}
     series |= {name: [_value(whole, name)] for name in (NONE, DEDUPLICATED, PREFILTERED)}
-    found = {_NAMES.get(name, name): [value for value in values if value] for name, values in series.items()}
+    found = {name: [value for value in values if value] for name, values in series.items()}
     found = {name: values for name, values in found.items() if values}
     return pictures.measured("averages", "Average of the suite against the samples kept", "samples kept of the pool", found) if found else None
 
@@ -80,7 +79,7 @@ def truths(kept: Mapping[str, Kept], shares: Sequence[float]) -> list[Picture]:
     for name, (title, what) in _TRUTHS.items():
         found = {
             method: [Value(kept[arm].samples, getattr(kept[arm], name)) for share in shares if (arm := titled(method, share)) in kept] for method in METHODS
-        } | {_NAMES.get(arm, arm): [Value(kept[arm].samples, getattr(kept[arm], name))] for arm in (DEDUPLICATED, PREFILTERED, POOL) if arm in kept}
+        } | {arm: [Value(kept[arm].samples, getattr(kept[arm], name))] for arm in (DEDUPLICATED, PREFILTERED, POOL) if arm in kept}
         if found := {arm: values for arm, values in found.items() if values}:
             drawn.append(pictures.measured(name, f"{title}: {what}", "samples kept of the pool", found))
     return drawn

@@ -16,11 +16,11 @@ from datacomp.scaling.choose import Checked, Crossover, Union
 from datacomp.scaling.fit import Fit, Point
 from datacomp.scaling.laws import Values
 
-WIDTH = 720
+WIDTH = 760
 _LEFT, _RIGHT, _TOP, _BELOW = 52, 592, 30, 54  # of what the axes enclose; names stand to the right of it
 _STEPS = 121  # of a curve
 _LINE = 15.0  # from one name to the next
-_LETTERS = 22
+_LETTERS = 24  # that fit between the axes and the edge
 _PANEL, _PANEL_HEIGHT, _PANELS = 208, 132, 3  # pixels, and how many beside each other
 _RANKS = re.compile(r"([0-9.]+)-([0-9.]+)")
 _COLOURS = ((18, 134, 143), (95, 110, 200), (170, 90, 170), (201, 90, 90), (196, 122, 24))  # from the best bucket to the worst
