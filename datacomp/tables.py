@@ -82,6 +82,12 @@ def read_npz_blocks(path: Path, key: str, block_rows: int, *, of_rows: int | Non
             yield _read_rows(member, min(block_rows, shape[0] - start), shape, dtype)
 
 
+def npz_dtype(path: Path, key: str) -> np.dtype[Any]:
+    """The dtype of one array of an npz file."""
+    with _opened_npz(path, key, None) as (_, _, dtype):
+        return dtype
+
+
 @contextmanager
 def _opened_npz(path: Path, key: str, of_rows: int | None) -> Iterator[tuple[IO[bytes], tuple[int, ...], np.dtype[Any]]]:
     """An array of an npz file, of which the header is read."""

@@ -353,6 +353,7 @@ def test_of_a_chain_only_the_first_is_left_as_published():
 @pytest.mark.parametrize("rows", [1, 2, 40, 41, 130])
 def test_blocks_find_what_pairs_find(rows, chains, monkeypatch):
     monkeypatch.setattr(dedup, "BLOCK_ROWS", 40)
+    monkeypatch.setattr(dedup, "STRIP_ROWS", 11)
     stored = blobs(rows, kinds=6, dimensions=5, spread=0.15)
     stored[rows // 2 :] = stored[: rows - rows // 2]  # exact copies
     unit = embeddings.unit(stored, uids.parse(names(rows)), "here")
@@ -366,9 +367,33 @@ def test_what_lies_at_the_edge_does_not_depend_on_blocks(chains, monkeypatch):
     unit = lattice / np.linalg.norm(lattice, axis=1, keepdims=True)
     epsilon = 1 - float(unit[5].astype(np.float64) @ unit[6].astype(np.float64))
     expected = row_by_row(unit, epsilon, chains)
-    for size in (1, 7, 64, 2048):
+    for size, strip in ((1, 1), (7, 3), (64, 64), (64, 5), (2048, 256)):
         monkeypatch.setattr(dedup, "BLOCK_ROWS", size)
+        monkeypatch.setattr(dedup, "STRIP_ROWS", strip)
         assert duplicates(unit, epsilon, chains) == expected
+
+
+@pytest.mark.parametrize("chains", ["published", "kept"])
+@pytest.mark.parametrize("epsilon", [1e-6, 1e-3, 0.05, 0.7])
+def test_what_is_not_multiplied_was_no_duplicate(chains, epsilon, monkeypatch):
+    monkeypatch.setattr(dedup, "STRIP_ROWS", 10)
+    found = []
+    for seed in range(4):
+        numbers = np.random.default_rng(seed)
+        stored = numbers.standard_normal((400, 6)) * np.repeat([0.02, 0.2, 1, 3], 100)[:, None] + 1.0  # dense here and sparse there
+        stored[::3] = stored[numbers.integers(0, 400, 134)] + numbers.choice([0, 1e-4, 0.05], (134, 1)) * numbers.standard_normal((134, 6))
+        unit = embeddings.unit(stored, uids.parse(names(400)), "here")
+        ranked = unit[np.argsort(unit @ dedup._middle(unit))]
+        found.append(duplicates(ranked, epsilon, chains))
+        assert found[-1] == row_by_row(ranked, epsilon, chains)
+    assert 0 < np.mean(found) < 1
+
+
+def test_rows_out_of_reach_are_not_multiplied():
+    angles = np.radians(np.arange(80.0))
+    assert dedup._reach(angles, np.radians([85.0, 88.0]), np.cos(np.radians(7))) == slice(78, 80)
+    assert dedup._reach(angles, np.radians([40.0]), np.cos(np.radians(3.9))) == slice(36, 45)  # with room for what rounding may do
+    assert dedup._reach(angles, np.radians([85.0]), 1 - 1e-6) == slice(0)
 
 
 def test_memory_does_not_grow_with_a_cluster(monkeypatch):
@@ -400,7 +425,7 @@ def test_the_best_scored_of_near_duplicates_is_kept(tmp_path):
     assert kept(subset) == sorted(names(20)[2::4])
 
 
-def test_neither_processes_nor_blocks_change_a_deduplicated_list(clustered, tmp_path, monkeypatch):
+def test_neither_workers_nor_blocks_change_a_deduplicated_list(clustered, tmp_path, monkeypatch):
     from datacomp.cluster import semdedup
     from datacomp.launch import local
 
@@ -416,6 +441,17 @@ def test_neither_processes_nor_blocks_change_a_deduplicated_list(clustered, tmp_
     assert 1 < max(shares) <= 8
     assert 0 < len(expected) < 600
     assert {path.name for path in found.path.iterdir()} == {"asked.json", "clusters.json", "centroids.npy", "members.npy", ".lock"}
+
+
+def test_vectors_may_be_stored_in_several_precisions(clustered, tmp_path):
+    pool, found = clustered
+    options = {"clusters": str(found.path), "epsilon": 0.02}
+    expected = kept(apply("semdedup", options, pool, tmp_path / "plain.npy"))
+    mixed = write_pool(tmp_path / "mixed", blobs(600))
+    for stem, dtype in zip(mixed.stems, (np.float16, np.float64, np.float32), strict=False):
+        stored = tables.read_npz(pool.features(stem), "l14_img").astype(dtype)
+        tables.write_npz(mixed.features(stem), {"l14_img": stored})
+    assert kept(apply("semdedup", options, mixed, tmp_path / "mixed.npy")) == expected
 
 
 def test_vectors_that_were_not_clustered_are_refused(clustered, tmp_path):

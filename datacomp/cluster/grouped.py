@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from datacomp import files
+from datacomp import files, tables
 from datacomp.artifacts import clusters as made
-from datacomp.artifacts.clusters import Clusters, Integers
+from datacomp.artifacts.clusters import Clusters, Floats, Integers
 from datacomp.artifacts.pool import Mask
 from datacomp.cluster import embeddings
 from datacomp.cluster.embeddings import Part, Vectors
@@ -18,47 +18,62 @@ from datacomp.errors import FilterError
 from datacomp.launch import local
 
 _AS_MEASURED = 2e-3  # cosines of the same vectors, perhaps stored once more in float16
+_REPAIR = "give what was clustered"
+
+Reader = Callable[[int, int], Vectors]  # unit vectors (M, D) of the rows from one to before another
 
 
 @contextmanager
-def written(given: Clusters, parts: Iterable[Part], order: Integers, upper: Integers) -> Iterator[Path]:
-    """Give a file of raw float32 unit vectors (N, D), that of member order[i] in row i; it vanishes with the block.
+def written(given: Clusters, parts: Iterable[Part], order: Integers, upper: Integers) -> Iterator[Reader]:
+    """Give a function that reads unit vectors by rows: row i is that of member order[i]. Several threads may call it.
 
-    The file lies beside the clusters and takes 4 N D bytes. Raises FilterError where a member has no vector in the parts, or another than the
-    one that was clustered.
+    They lie as they are stored in a file beside the clusters that vanishes with the block. Raises FilterError where a member has no vector in the parts,
+    or, when it is read, another than the one that was clustered.
     """
+    parts, members, centroids = list(parts), given.members(), given.centroids()
+    dtype = np.result_type(np.float16, *(tables.npz_dtype(part.features, given.record.inputs.key) for part in parts))
+    shape = (len(order), given.record.dimensions)
     with files.scratch(given.path) as folder:
         path = folder / "vectors"
-        _reserve(path, 4 * len(order) * given.record.dimensions)
-        missing = np.count_nonzero(~_fill(path, given, parts, order, upper))
+        _reserve(path, dtype.itemsize * shape[0] * shape[1])
+        missing = np.count_nonzero(~_fill(np.memmap(path, dtype, "r+", shape=shape), given, parts, order, upper))
         if missing:
-            raise FilterError(f"{missing:,} of {len(order):,} members of {given.path} have no vector", repair="give what was clustered")
-        yield path
+            raise FilterError(f"{missing:,} of {len(order):,} members of {given.path} have no vector", repair=_REPAIR)
+
+        def read(first: int, last: int) -> Vectors:
+            rows = members[order[first:last]]
+            stored = np.fromfile(path, dtype, len(rows) * shape[1], offset=first * shape[1] * dtype.itemsize).reshape(len(rows), shape[1])
+            vectors = embeddings.unit(stored, made.uids_of(rows), given.path)
+            numbers, place = np.unique(rows["cluster"], return_inverse=True)
+            _check(given.path, (vectors @ centroids[numbers].T)[np.arange(len(rows)), place], rows["cosine"])
+            return vectors
+
+        yield read
 
 
-def _fill(path: Path, given: Clusters, parts: Iterable[Part], order: Integers, upper: Integers) -> Mask:
+def _fill(grouped: Any, given: Clusters, parts: list[Part], order: Integers, upper: Integers) -> Mask:
     """Bring each member's vector to its row, some files at once; say which members had one, shape (N,).
 
-    Nothing is flushed: processes of this machine see the file as it is, and it never has to reach the disk.
+    Nothing is flushed: threads of this process see the file as it is, and it never has to reach the disk.
     """
-    members, centroids = given.members(), given.centroids()
-    grouped: Any = np.memmap(path, np.float32, "r+", shape=(len(members), given.record.dimensions))
+    members = given.members()
     row_of = np.empty(len(order), np.int64)
     row_of[order] = np.arange(len(order))
     found = np.zeros(len(members), bool)
 
     def bring(part: Part) -> None:
-        for named, vectors in embeddings.blocks(part, given.record.inputs.key):
+        for named, vectors in embeddings.stored(part, given.record.inputs.key):
+            if vectors.shape[1] != grouped.shape[1]:
+                raise FilterError(f"vectors of {vectors.shape[1]} numbers came, {given.path} was made of such of {grouped.shape[1]}", repair=_REPAIR)
             places = made.find(upper, members, named)
-            here = places >= 0
-            places, inside = places[here], vectors[here]
-            _check(given.path, inside, centroids[members["cluster"][places]], members["cosine"][places])
+            here = np.flatnonzero(places >= 0)
+            places = places[here]
             rows = row_of[places]
             ordered = np.argsort(rows)  # the disk likes it
-            grouped[rows[ordered]] = inside[ordered]
+            grouped[rows[ordered]] = vectors[here[ordered]]
             found[places] = True
 
-    for _ in local.run_all(bring, list(parts), threads=True):
+    for _ in local.run_all(bring, parts, threads=True):
         pass
     return found
 
@@ -72,20 +87,6 @@ def _reserve(path: Path, size: int) -> None:
             file.truncate(size)
 
 
-def _check(where: Path, vectors: Vectors, centroids: Vectors, measured: Any) -> None:
-    if vectors.shape != centroids.shape:
-        raise FilterError(f"vectors of {vectors.shape[1]} numbers came, {where} was made of such of {centroids.shape[1]}", repair="give what was clustered")
-    cosines = np.einsum("ij,ij->i", vectors, centroids)
+def _check(where: Path, cosines: Floats, measured: Floats) -> None:
     if len(cosines) and np.abs(cosines - measured).max() > _AS_MEASURED:
         raise FilterError(f"these are not the vectors of which {where} was made", repair="give what was clustered, or cluster again")
-
-
-def reader(path: Path, dimensions: int, start: int, rows: int) -> Callable[[int, int], Vectors]:
-    """A function that reads rows of a range of the file: from one to before another."""
-
-    def read(first: int, last: int) -> Vectors:
-        last = min(last, rows)
-        flat = np.fromfile(path, np.float32, (last - first) * dimensions, offset=(start + first) * dimensions * 4)
-        return flat.reshape(last - first, dimensions)
-
-    return read

@@ -50,9 +50,11 @@ def _keys(named: UidArray, seed: int) -> Keys:
 
 
 def _all_keys(given: Embeddings, listed: UidArray | None, seed: int) -> Iterator[Keys]:
-    for part in given.parts:
+    def of(part: Part) -> Keys:
         named = embeddings.read_uids(part)
-        yield _keys(named if listed is None else named[uids.count(named, listed) > 0], seed)
+        return _keys(named if listed is None else named[uids.count(named, listed) > 0], seed)
+
+    return local.run_all(of, given.parts, threads=True)
 
 
 def train(vectors: Floats, clusters: int, *, iterations: int, seed: int, threads: int, spherical: bool = True) -> Vectors:

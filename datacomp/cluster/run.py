@@ -32,7 +32,6 @@ GROUPS = 32  # at most: each leaves a sum for every cluster
 NOT_LISTED = "not in the list"
 _STEP = 2.0**-22  # of a number in a sum: a sum of 2**30 of them is exact in float64
 _SHIFT = np.float32(3)  # float32 has steps of 2**-22 from 2 to 4, where a unit vector's numbers are with it: adding rounds to whole steps
-_ADDED = 1 << 10  # rows, which stay in the cache
 
 
 class Settings(NamedTuple):
@@ -98,12 +97,13 @@ def make(given: Embeddings, listed: Subset | None, out: Path, settings: Settings
 
 def _counted(given: Embeddings, listed: Subset | None) -> tuple[int, int]:
     """How many samples the stream has, and how many of them are to be clustered."""
-    samples = wanted = 0
-    for part in given.parts:
+
+    def of(part: Part) -> tuple[int, int]:
         named = embeddings.read_uids(part)
-        samples += len(named)
-        wanted += len(named) if listed is None else int(np.count_nonzero(uids.count(named, listed.uids)))
-    return samples, wanted
+        return len(named), len(named) if listed is None else int(np.count_nonzero(uids.count(named, listed.uids)))
+
+    samples, wanted = zip(*local.run_all(of, given.parts, threads=True), strict=True)
+    return sum(samples), sum(wanted)
 
 
 def _state(given: Embeddings) -> str:
@@ -224,12 +224,11 @@ def _assign(group: _Group) -> None:
 
 def _add(sums: Floats, cluster: Integers, vectors: Vectors) -> None:
     """Add vectors (N, D) to the sums (k, D) of their clusters; rounded to whole steps, they give the same in any order."""
-    for start in range(0, len(cluster), _ADDED):
-        numbers, place = np.unique(cluster[start : start + _ADDED], return_inverse=True)
-        belongs = scipy.sparse.csr_matrix((np.ones(len(place)), place, np.arange(len(place) + 1)), shape=(len(place), len(numbers)))
-        rounded = vectors[start : start + _ADDED] + _SHIFT
-        rounded -= _SHIFT
-        sums[numbers] += belongs.T @ rounded.astype(np.float64)
+    numbers, place = np.unique(cluster, return_inverse=True)
+    belongs = scipy.sparse.csr_matrix((np.ones(len(place)), place, np.arange(len(place) + 1)), shape=(len(place), len(numbers)))
+    rounded = vectors + _SHIFT
+    rounded -= _SHIFT
+    sums[numbers] += belongs.T @ rounded  # in float64, as the ones are
 
 
 def _measure(group: _Group) -> None:

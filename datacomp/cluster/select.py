@@ -12,6 +12,7 @@ from datacomp.artifacts.clusters import Clusters, Floats, Integers, Members
 from datacomp.artifacts.column import NETWORKS, Column, Multiplicity, Provenance, Scores
 from datacomp.artifacts.pool import Block
 from datacomp.errors import FilterError
+from datacomp.launch import local
 
 KEEP = ("hard", "easy", "random", "score")
 
@@ -44,13 +45,12 @@ class OverClusters:
         """Ask about the members, then look up every row. Raises FilterError unless all members are rows of the pool."""
         members = self.given.members()
         scores = np.full(len(members), np.nan) if self.columns else None
-        found, rows = np.zeros(len(members), bool), 0
-        for column in columns:
-            places = self.places(column)
-            rows += len(places)
+        found, each = np.zeros(len(members), bool), list(local.run_all(self.places, columns, threads=True))
+        for column, places in zip(columns, each, strict=True):
             found[places[places >= 0]] = True
             if scores is not None:
                 scores[places[places >= 0]] = column.scores[places >= 0]
+        rows = sum(map(len, each))
         if not found.all():
             raise FilterError(
                 f"{self.given.path} has {len(found):,} samples, of which {np.count_nonzero(found):,} are rows of this pool",
@@ -60,7 +60,7 @@ class OverClusters:
             progress.say(f"{rows - len(members):,} rows of the pool are in no cluster and are not kept")
         times = self.times(members, columns, scores)
         times = np.append(times, times.dtype.type(0))  # the last is that of rows that are no members
-        return (times[self.places(column)] for column in columns)
+        return (times[places] for places in each)
 
     def places(self, column: Column) -> Integers:
         """The place of each row among the members, -1 for one that is none."""

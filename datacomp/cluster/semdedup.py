@@ -1,34 +1,32 @@
 """Semantic deduplication as a filter: of pictures that are near each other within a cluster, one is kept."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from datacomp import progress
-from datacomp.artifacts.clusters import Integers, Members
+from datacomp.artifacts.clusters import Members
 from datacomp.artifacts.column import Column, Multiplicity, Scores
 from datacomp.artifacts.pool import Mask
 from datacomp.cluster import dedup, embeddings, grouped
-from datacomp.cluster.embeddings import Part
+from datacomp.cluster.embeddings import Part, Vectors
+from datacomp.cluster.grouped import Reader
 from datacomp.cluster.select import OverClusters
 from datacomp.errors import FilterError
 from datacomp.launch import local
 
-_PRODUCTS = 1 << 27  # a process is not started for less
+_PRODUCTS = 1 << 24  # a thread is not called for less
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
+class _Task(NamedTuple):
     """Some clusters that lie side by side in the file of vectors."""
 
-    vectors: Path
-    dimensions: int
     start: int
     sizes: tuple[int, ...]
-    epsilon: float
-    chains: str
 
 
 class SemDeDup(OverClusters):
@@ -44,43 +42,43 @@ class SemDeDup(OverClusters):
         order = self.order(members, scores)
         parts = self.embedded.parts if self.embedded else _parts(columns)
         kept = np.ones(len(members), bool)
-        with grouped.written(self.given, parts, order, self._upper) as vectors:
-            tasks = list(self._tasks(vectors, np.bincount(members["cluster"])))
-            done = local.run_all(_duplicates, tasks)
+        tasks = list(_tasks(np.bincount(members["cluster"]).tolist()))
+        with grouped.written(self.given, parts, order, self._upper) as read, threadpool_limits(1, user_api="blas"):
+            done = local.run_all(partial(self._duplicates, read), tasks, threads=True)
             dropped = np.concatenate(list(progress.show(done, total=len(tasks), unit=" tasks", title="semdedup")))
         kept[order[dropped]] = False
         return kept
 
-    def _tasks(self, vectors: Path, sizes: Integers) -> Iterator[_Task]:
-        """Clusters in groups that are worth a process's start."""
-        start = products = 0
-        group: list[int] = []
-        for size in sizes.tolist():
-            group.append(size)
-            products += size**2
-            if products >= _PRODUCTS:
-                yield self._task(vectors, start, group)
-                start, products, group = start + sum(group), 0, []
-        if group:
-            yield self._task(vectors, start, group)
+    def _duplicates(self, read: Reader, task: _Task) -> Mask:
+        found, start = [np.zeros(0, bool)], task.start
+        for size in task.sizes:
+            found.append(dedup.duplicates(partial(_rows, read, start, size), size, self.epsilon, self.chains))
+            start += size
+        return np.concatenate(found)
 
-    def _task(self, vectors: Path, start: int, group: list[int]) -> _Task:
-        return _Task(vectors, self.given.record.dimensions, start, tuple(group), self.epsilon, self.chains)
+
+def _rows(read: Reader, start: int, size: int, first: int, last: int) -> Vectors:
+    return read(start + first, start + min(last, size))
+
+
+def _tasks(sizes: list[int]) -> Iterator[_Task]:
+    """Clusters in groups that are worth a thread's call."""
+    start = products = 0
+    group: list[int] = []
+    for size in sizes:
+        group.append(size)
+        products += size**2
+        if products >= _PRODUCTS:
+            yield _Task(start, tuple(group))
+            start, products, group = start + sum(group), 0, []
+    if group:
+        yield _Task(start, tuple(group))
 
 
 def _parts(columns: Sequence[Column]) -> Iterator[Part]:
     """The files of the pool that a filter is asked about."""
     for table in dict.fromkeys(column.block.table for column in columns):
         yield Part(table, table.with_suffix(".npz"))
-
-
-def _duplicates(task: _Task) -> Mask:
-    found = [np.zeros(0, bool)]
-    start = task.start
-    for size in task.sizes:
-        found.append(dedup.duplicates(grouped.reader(task.vectors, task.dimensions, start, size), size, task.epsilon, task.chains))
-        start += size
-    return np.concatenate(found)
 
 
 def make(
