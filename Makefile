@@ -19,7 +19,7 @@ test: env lint
 
 # make test-slow                                what takes minutes, a browser or a cluster
 test-slow: env
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal --tb=short -m "(slow or slurm or browser) and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal --tb=short --durations=30 -m "(slow or slurm or browser) and not gpu"
 
 # make train SCALE=nano POOL=… SUBSET=…         the whole chain for one list, here or as jobs; datacomp.toml may say all of it
 train: env

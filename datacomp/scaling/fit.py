@@ -5,6 +5,7 @@ alone, for each pool by itself. What several budgets cannot tell apart shows as 
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -212,6 +213,7 @@ def _end(problem: _Problem, best: Values, loss: float, place: int, side: int, fi
     expected = np.sqrt(max(fitted.covariance[place, place], 1e-6)) * fitted.quantile
     last, inside, width = np.array(best), float(best[place]), expected / 2
 
+    @cache  # asked again from elsewhere, the search may end in another minimum, on the other side of the quantile
     def rise(x: float) -> float:
         """How far the profile at x is above the quantile, in standard deviations."""
         last[place] = x
@@ -219,8 +221,9 @@ def _end(problem: _Problem, best: Values, loss: float, place: int, side: int, fi
         last[:] = found
         return float(np.sqrt(max(found_loss - loss, 0.0)) / max(fitted.deviation, 1e-300) - fitted.quantile)
 
+    rise(inside)
     while True:
-        x = side * min(side * (best[place] + side * width), side * bound)
+        x = float(side * min(side * (best[place] + side * width), side * bound))
         if rise(x) > 0:
             return float(optimize.brentq(rise, inside, x, xtol=1e-4 * expected)), False
         if x == bound:
