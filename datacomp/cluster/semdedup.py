@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -13,20 +12,11 @@ from datacomp.artifacts.clusters import Members
 from datacomp.artifacts.column import Column, Multiplicity, Scores
 from datacomp.artifacts.pool import Mask
 from datacomp.cluster import dedup, embeddings, grouped
-from datacomp.cluster.embeddings import Part, Vectors
+from datacomp.cluster.embeddings import Part
 from datacomp.cluster.grouped import Reader
 from datacomp.cluster.select import OverClusters
 from datacomp.errors import FilterError
 from datacomp.launch import local
-
-_PRODUCTS = 1 << 24  # a thread is not called for less
-
-
-class _Task(NamedTuple):
-    """Some clusters that lie side by side in the file of vectors."""
-
-    start: int
-    sizes: tuple[int, ...]
 
 
 class SemDeDup(OverClusters):
@@ -42,37 +32,18 @@ class SemDeDup(OverClusters):
         order = self.order(members, scores)
         parts = self.embedded.parts if self.embedded else _parts(columns)
         kept = np.ones(len(members), bool)
-        tasks = list(_tasks(np.bincount(members["cluster"]).tolist()))
+        sizes = np.bincount(members["cluster"])
+        ranges = list(zip((np.cumsum(sizes) - sizes).tolist(), sizes.tolist(), strict=True))
         with grouped.written(self.given, parts, order, self._upper) as read, threadpool_limits(1, user_api="blas"):
-            done = local.run_all(partial(self._duplicates, read), tasks, threads=True)
-            dropped = np.concatenate(list(progress.show(done, total=len(tasks), unit=" tasks", title="semdedup")))
+            done = local.run_all(partial(self._duplicates, read), ranges, threads=True)
+            dropped = np.concatenate(list(progress.show(done, total=len(ranges), unit=" clusters", title="semdedup")))
         kept[order[dropped]] = False
         return kept
 
-    def _duplicates(self, read: Reader, task: _Task) -> Mask:
-        found, start = [np.zeros(0, bool)], task.start
-        for size in task.sizes:
-            found.append(dedup.duplicates(partial(_rows, read, start, size), size, self.epsilon, self.chains))
-            start += size
-        return np.concatenate(found)
-
-
-def _rows(read: Reader, start: int, size: int, first: int, last: int) -> Vectors:
-    return read(start + first, start + min(last, size))
-
-
-def _tasks(sizes: list[int]) -> Iterator[_Task]:
-    """Clusters in groups that are worth a thread's call."""
-    start = products = 0
-    group: list[int] = []
-    for size in sizes:
-        group.append(size)
-        products += size**2
-        if products >= _PRODUCTS:
-            yield _Task(start, tuple(group))
-            start, products, group = start + sum(group), 0, []
-    if group:
-        yield _Task(start, tuple(group))
+    def _duplicates(self, read: Reader, cluster: tuple[int, int]) -> Mask:
+        """Which rows of a cluster are duplicates, whose first row and size are given."""
+        start, size = cluster
+        return dedup.duplicates(lambda first, last: read(start + first, start + min(last, size)), size, self.epsilon, self.chains)
 
 
 def _parts(columns: Sequence[Column]) -> Iterator[Part]:
