@@ -37,8 +37,11 @@ def main() -> None:
     parser.add_argument("--unseen", type=numbers, default=given.unseen, help="samples seen, whose errors are only predicted")
     parser.add_argument("--unions", type=numbers, default=given.unions, help="so many of the best buckets together")
     parser.add_argument("--union-budgets", type=numbers, default=given.union_budgets, help="those at which they are trained on")
+    parser.add_argument("--half-budgets", type=numbers, default=given.half_budgets, help="those at which a random half of each bucket is trained on as well")
     args = parser.parse_args()
-    design = Design(args.pool_samples, args.buckets, args.best, args.budgets, args.unseen, args.unions, args.union_budgets, args.score, args.pool)
+    design = Design(
+        args.pool_samples, args.buckets, args.best, args.budgets, args.unseen, args.unions, args.union_budgets, args.half_budgets, args.score, args.pool
+    )
     settings = Settings(args.scale, args.suite, args.seeds, args.at_once)
     study, where = scaling_study.study(design, settings), Where(args.out, args.record or args.out / "runs.json")
     if args.dry_run:

@@ -45,8 +45,9 @@ def test_small_pools_are_fitted_as_large_ones():
     assert not [warning for warning in found.warnings if "bound" in warning]
 
 
-def test_derivatives_are_those_of_the_law():
-    problem = _Problem(SIZES, measured(POOLS, looks=(0.3, 1, 2.5, 9)))
+@pytest.mark.parametrize("by_size", [False, True])
+def test_derivatives_are_those_of_the_law(by_size):
+    problem = _Problem(SIZES, measured(POOLS, looks=(0.3, 1, 2.5, 9)), by_size=by_size)
     x = parameters(fit(SIZES, measured(POOLS)))
     numeric = np.stack([(problem.residuals(x + step) - problem.residuals(x - step)) / 2e-6 for step in 1e-6 * np.eye(len(x))], axis=1)
     np.testing.assert_allclose(problem.jacobian(x), numeric, atol=1e-8)
@@ -103,6 +104,34 @@ def test_draws_of_several_sizes_stand_for_one_pool():
     assert found.pools["0-10"] == pytest.approx(POOLS["0-10"], rel=1e-4)
     small = choose.sized(found, points[3])
     assert choose.predict(small, 4 * SIZE, ("0-10",)).error == pytest.approx(points[5].error, abs=1e-6)
+
+
+def test_draws_may_wear_out_in_proportion_to_their_size():
+    """Two halves that are alike make their pool again: the theorem on unions says what half-life each has."""
+    halves = [pool._replace(samples=SIZE / 2, half_life=pool.half_life / 2) for pool in three().values()]
+    whole = [Point(name, looks * SIZE, float(error(looks * SIZE, [pool], SHARED))) for name, pool in three().items() for looks in (0.5, 2, 6)]
+    half = [
+        Point(name, looks * SIZE, float(error(looks * SIZE, [pool], SHARED)), samples=SIZE / 2)
+        for name, pool in zip(three(), halves, strict=True)
+        for looks in (2, 6)
+    ]
+    assert whole[2].error == pytest.approx(float(error(6 * SIZE, [halves[0], halves[0]], SHARED)), abs=1e-12)
+    found = fit(dict.fromkeys(three(), SIZE), whole + half, by_size=True)
+    assert found.shared == pytest.approx(SHARED, rel=1e-4)
+    assert found.pools["10-20"] == pytest.approx(POOLS["10-20"], rel=1e-4)
+    assert choose.sized(found, half[0]).pools["0-10"] == pytest.approx(halves[0], rel=1e-4)
+    assert intervals(found)["tau 0-10"].value == pytest.approx(POOLS["0-10"].half_life, rel=1e-4)
+    assert fit(dict.fromkeys(three(), SIZE), whole + half).deviation > 1e-3  # with one half-life for both sizes no law fits
+
+
+def test_simpler_guesses_are_made_without_draws():
+    whole = measured(three())
+    half = [Point("0-10", point.seen, 0.99, samples=SIZE / 2) for point in whole[:3]]
+    union, later = Point("0-10 + 10-20", 4 * SIZE, 0.8), Point("0-10", 40 * SIZE, 0.7)
+    plain, drawn = (choose.check(fit(dict.fromkeys(three(), SIZE), points, by_size=True), [union, later]) for points in (whole, half + whole))
+    for one, other in zip(plain, drawn, strict=True):
+        assert (one.nearest, one.power) == pytest.approx((other.nearest, other.power), rel=1e-9)
+        assert one.predicted.error != pytest.approx(other.predicted.error, rel=1e-3)
 
 
 def test_a_parameter_at_its_bound_has_an_open_interval_and_no_variance_below_zero():

@@ -57,6 +57,23 @@ def test_where_errors_follow_the_law_all_claims_show(lawful):
     assert "the best measured is 0-10 % at 12,800 samples seen" in verdicts["qqt-compute"].told
 
 
+def test_halves_tell_what_repetition_costs_and_are_no_unions(lawful):
+    random = np.random.default_rng(2)
+    worn = {name: pool._replace(samples=SIZE / 2, half_life=pool.half_life / 2) for name, pool in POOLS.items()}
+    halves = [
+        Row(name, SIZE // 2, seen, seed, float(laws.error(seen, [worn[name]], SHARED)) + 0.0005 * random.normal(), True, True)
+        for seed in (0, 1, 2) for name in NAMES for seen in BUDGETS[2:]
+    ]  # fmt: skip
+    found = [*lawful, *halves]
+    assert {key: judge(found).shows for key, judge in JUDGES.items()} == dict.fromkeys(JUDGES, True)
+    assert scaling_evidence.candidates(found) == scaling_evidence.candidates(lawful)
+    assert scaling_evidence.errors(found, ("0-10",), BUDGETS[2]) == scaling_evidence.errors(lawful, ("0-10",), BUDGETS[2])
+    few, many = (scaling_evidence.fit([row for row in rows_ if row.pool in NAMES]).covariance for rows_ in (lawful, found))
+    assert many[3, 3] < few[3, 3]  # of the half-life of the best tenth
+    page = scaling_page.pages(found, None)[scaling_page.PAGE]
+    assert page.count("half of 0-10 %") == 2
+
+
 def test_where_unions_do_not_follow_the_law_no_claim_of_them_shows():
     found = rows(averaged)
     assert {key: judge(found).shows for key, judge in JUDGES.items()} == dict.fromkeys(JUDGES, False)

@@ -32,6 +32,7 @@ class Row(NamedTuple):
     seed: int
     error: float
     fitted: bool  # whether laws may see it
+    is_half: bool = False  # trained on a random half of the bucket
 
 
 def seeds(found: Sequence[Row]) -> list[int]:
@@ -42,10 +43,10 @@ def seeds(found: Sequence[Row]) -> list[int]:
 def measured(found: Sequence[Row], seed: int | None = None) -> Measured:
     """The points of one seed, or of all, as laws are fitted to them; the best bucket comes first, as in the rows."""
     own = [row for row in found if seed in (None, row.seed)]
-    samples = {row.pool: float(row.samples) for row in own if row.fitted}
+    samples = {row.pool: float(row.samples) for row in own if row.fitted and not row.is_half}
     points: dict[bool, list[Point]] = {True: [], False: []}
     for row in own:
-        points[row.fitted].append(Point(row.pool, float(row.seen), row.error))
+        points[row.fitted].append(Point(row.pool, float(row.seen), row.error, samples=float(row.samples) if row.is_half else None))
     return Measured(samples, tuple(points[True]), checks=tuple(points[False]))
 
 
@@ -57,7 +58,7 @@ def fit(found: Sequence[Row], seed: int | None = None) -> Fit:
 @lru_cache(maxsize=16)
 def _fit(found: tuple[Row, ...]) -> Fit:
     there = measured(found)
-    return fitting.fit(there.samples, there.points)
+    return fitting.fit(there.samples, there.points, by_size=True)
 
 
 @lru_cache(maxsize=16)
@@ -113,7 +114,7 @@ class Paired(NamedTuple):
 
 def errors(found: Sequence[Row], union: Union, seen: int) -> dict[int, float]:
     """The errors of one union at one budget, by seed."""
-    return {row.seed: row.error for row in found if (row.pool, row.seen) == (JOINED.join(union), seen)}
+    return {row.seed: row.error for row in found if (row.pool, row.seen) == (JOINED.join(union), seen) and not row.is_half}
 
 
 def paired(found: Sequence[Row], one: Union, other: Union, seen: int) -> Paired:

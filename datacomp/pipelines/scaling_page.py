@@ -9,6 +9,7 @@ from datacomp.pipelines.claims import Measurement
 from datacomp.pipelines.scaling_evidence import CLAIMS, KINDS, Row
 from datacomp.scaling import choose, draw, pictures
 from datacomp.scaling import fit as fitting
+from datacomp.scaling.fit import Point
 
 PAGE, CURVES, UNIONS = "scaling-miniature.md", "scaling/curves.svg", "scaling/unions.svg"
 _COMMAND = "python benchmarks/scaling_miniature.py --out build/scaling --record docs/scaling/runs.json"
@@ -87,9 +88,10 @@ def table(found: Sequence[Row]) -> str:
     for one, errors in _grouped(found):
         spread = f" ± {100 * np.std(errors, ddof=1) / np.sqrt(len(errors)):.2f}" if len(errors) > 1 else ""
         union = tuple(one.pool.split(choose.JOINED))
-        law = choose.predict(fitted, one.seen, union).error
+        own = choose.sized(fitted, Point(one.pool, one.seen, 0.0, samples=one.samples)) if one.is_half else fitted
+        law = choose.predict(own, one.seen, union).error
         used = "yes" if one.fitted else ""
-        name = pictures.union_name(union, names)
+        name = ("half of " if one.is_half else "") + pictures.union_name(union, names)
         lines.append(f"| {name} % | {one.samples:,} | {one.seen:,} | {used} | {100 * np.mean(errors):.2f}{spread} | {100 * law:.2f} |")
     return "\n".join(lines) + "\n"
 
@@ -97,7 +99,7 @@ def table(found: Sequence[Row]) -> str:
 def _grouped(found: Sequence[Row]) -> Iterator[tuple[Row, list[float]]]:
     """One row for each pool and budget, with the errors of all seeds."""
     for row in sorted((row for row in found if row.seed == found[0].seed), key=lambda row: (row.samples, row.pool, row.seen)):
-        yield row, [other.error for other in found if (other.pool, other.seen) == (row.pool, row.seen)]
+        yield row, [other.error for other in found if (other.pool, other.seen, other.is_half) == (row.pool, row.seen, row.is_half)]
 
 
 def _pictures(found: Sequence[Row]) -> tuple[pictures.Picture, pictures.Picture]:

@@ -31,6 +31,7 @@ from datacomp.scaling.choose import JOINED
 
 SCORE = "clip_l14_similarity_score"
 NAME = "scaling"
+_HALF = "half of "
 _SAMPLES_PER_S = 800.0  # of nano's model on one core, a guess for what a plan takes
 
 
@@ -47,6 +48,7 @@ class Design(NamedTuple):
     unseen: tuple[int, ...] = (204_800,)
     unions: tuple[int, ...] = (2, 3, 4)  # so many of the best buckets together
     union_budgets: tuple[int, ...] = (25_600, 51_200, 102_400, 204_800)  # of those above
+    half_budgets: tuple[int, ...] = (51_200, 102_400)  # of those fitted: at these a random half of each bucket is trained on as well
     score: str = SCORE
     pool: Path | None = None  # one that lies there already
 
@@ -55,11 +57,13 @@ def comparisons(design: Design, where: Where, settings: Settings) -> list[Compar
     """The runs of each budget, the least budget first."""
     scale, suite, pool = scales.load(settings.scale), suites.load(settings.suite), design.pool or where.out / "pool"
     alone, together = [Part(place, place + 1) for place in range(design.best)], [Part(0, count) for count in design.unions]
-    joint, found = whole_batches(scale, design.union_budgets), []
+    joint, half, found = whole_batches(scale, design.union_budgets), whole_batches(scale, design.half_budgets), []
     for seen in whole_batches(scale, (*design.budgets, *design.unseen)):
         parts = alone + together if seen in joint else alone
-        arms = tuple(Arm(_pool(part, design), partial(_write, design, pool, part)) for part in parts)
-        found.append(Comparison(where.out, where.record, budgeted(scale, seen), suite, pool, arms, settings.seeds, at_once=settings.at_once))
+        arms = [Arm(_pool(part, design), partial(_write, design, pool, part, "score")) for part in parts]
+        if seen in half:
+            arms += [Arm(_HALF + _pool(part, design), partial(_write, design, pool, part, "score & random(0.5)")) for part in alone]
+        found.append(Comparison(where.out, where.record, budgeted(scale, seen), suite, pool, tuple(arms), settings.seeds, at_once=settings.at_once))
     return found
 
 
@@ -97,7 +101,8 @@ def read(design: Design, settings: Settings, record: Path) -> list[Row]:
     found = []
     for row in sorted(held, key=lambda row: (asked[row.scale].budget.samples_seen, row.arm, row.seed)):
         seen, error = asked[row.scale].budget.samples_seen, 1 - averages.aggregate(suite, suite.counting, [row.tasks]).value
-        found.append(Row(row.arm, row.samples, seen, row.seed, error, JOINED not in row.arm and seen in fitted))
+        pool = row.arm.removeprefix(_HALF)
+        found.append(Row(pool, row.samples, seen, row.seed, error, JOINED not in pool and seen in fitted, pool != row.arm))
     return found
 
 
@@ -113,10 +118,10 @@ def _pool(part: Part, design: Design) -> str:
     return JOINED.join(Part(place, place + 1).name(design.buckets) for place in range(part.first, part.end))
 
 
-def _write(design: Design, pool: Path, part: Part, path: Path) -> None:
-    """Write the list of a part."""
+def _write(design: Design, pool: Path, part: Part, filters: str, path: Path) -> None:
+    """Write the list of a part, by filters of which one ranks."""
     band = {"fraction": part.end / design.buckets, "skip_fraction": part.first / design.buckets, "exact_count": True}
-    apply("score", {"score": design.score, **band}, artifacts.read(pool), path)
+    apply(filters, {"score": design.score, **band}, artifacts.read(pool), path)
 
 
 def study(design: Design = Design(), settings: Settings = Settings()) -> Study[Row]:  # noqa: B008 - tuples, which nobody changes

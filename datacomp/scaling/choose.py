@@ -62,8 +62,9 @@ def curve(fitted: Fit, seen: Any, union: Union) -> tuple[Values, Values]:
 
 def sized(fitted: Fit, point: Point) -> Fit:
     """The fit with the point's pool as large as it was there, where draws of several sizes stand for one pool."""
-    pool = fitted.pools[point.pool]
-    return fitted._replace(pools={**fitted.pools, point.pool: pool._replace(samples=point.samples or pool.samples)})
+    pool, samples = fitted.pools[point.pool], point.samples or fitted.pools[point.pool].samples
+    lasts = samples / pool.samples if fitted.by_size else 1.0
+    return fitted._replace(pools={**fitted.pools, point.pool: pool._replace(samples=samples, half_life=pool.half_life * lasts)})
 
 
 def _half(fitted: Fit, function: Callable[[Values], Values]) -> Values:
@@ -177,10 +178,14 @@ class Checked(NamedTuple):
 
 
 def check(fitted: Fit, checks: Sequence[Point]) -> list[Checked]:
-    """Compare predictions with points that the fit did not see, such as unions and further budgets; a union's pools stand in `Point.pool`."""
+    """Compare predictions with points that the fit did not see, such as unions and further budgets; a union's pools stand in `Point.pool`.
+
+    Draws of pools tell nothing but what repetition costs: the simpler guesses are made without them.
+    """
     if not checks:
         return []
-    power = fit({name: pool.samples for name, pool in fitted.pools.items()}, fitted.points, repeats=False)
+    whole = [point for point in fitted.points if point.samples in (None, fitted.pools[point.pool].samples)]
+    power = fit({name: pool.samples for name, pool in fitted.pools.items()}, whole, repeats=False)
     found = []
     for pool, seen, is_mid in dict.fromkeys((point.pool, point.seen, point.is_mid) for point in checks):
         union = tuple(pool.split(JOINED))
@@ -188,7 +193,7 @@ def check(fitted: Fit, checks: Sequence[Point]) -> list[Checked]:
             raise StageError(f"{pool} was measured, and {min(unknown)} was not fitted", allowed=", ".join(fitted.pools))
         errors = [point.error for point in checks if (point.pool, point.seen, point.is_mid) == (pool, seen, is_mid)]
         spread = float(np.std(errors, ddof=1) / np.sqrt(len(errors))) if len(errors) > 1 else float("nan")
-        near = float(np.mean([_nearest(fitted.points, Point(name, seen, 1.0)) for name in union]))
+        near = float(np.mean([_nearest(whole, Point(name, seen, 1.0)) for name in union]))
         told = predict(fitted, seen, union)
         found.append(Checked(union, seen, is_mid, len(errors), float(np.mean(errors)), spread, told, near, predict(power, seen, union).error))
     return found

@@ -53,6 +53,7 @@ class Fit(NamedTuple):
     freedom: int  # degrees
     points: tuple[Point, ...]
     warnings: tuple[str, ...]
+    by_size: bool = False  # whether a draw of a pool has a half-life in proportion to its size
 
     @property
     def quantile(self) -> float:
@@ -63,8 +64,9 @@ class Fit(NamedTuple):
 class _Bucket:
     """A pool's points as the law needs them."""
 
-    def __init__(self, samples: float, points: Sequence[Point]) -> None:
+    def __init__(self, samples: float, points: Sequence[Point], *, by_size: bool) -> None:
         seen, sizes = np.array([(point.seen, point.samples or samples) for point in points]).T
+        self.lasts = sizes[:, None] / samples if by_size else np.ones((1, 1))  # a half-life, in those of the pool
         self.numbers = np.arange(1, max(2, int(np.ceil((seen / sizes).max()))))  # passes after the first
         starts = self.numbers * sizes[:, None]
         self.grows = np.log(np.clip(seen[:, None], starts, starts + sizes[:, None]) / starts)  # (points, passes)
@@ -74,16 +76,17 @@ class _Bucket:
 
     def logs(self, half_life: float) -> tuple[Values, Values]:
         """What utility is multiplied with, less log a, and its derivative by log tau: both of shape (points,)."""
-        left = 0.5 ** (self.numbers / half_life)
-        return self.first + self.grows @ left, self.grows @ (left * np.log(2) * self.numbers / half_life)
+        lives = self.numbers / (half_life * self.lasts)
+        grown = self.grows * 0.5**lives
+        return self.first + grown.sum(axis=1), (grown * np.log(2) * lives).sum(axis=1)
 
 
 class _Problem:
     """Residuals and their derivatives over all pools."""
 
-    def __init__(self, samples: dict[str, float], points: Sequence[Point]) -> None:
+    def __init__(self, samples: dict[str, float], points: Sequence[Point], *, by_size: bool) -> None:
         self.names = list(samples)
-        self.buckets = [_Bucket(samples[name], [point for point in points if point.pool == name]) for name in self.names]
+        self.buckets = [_Bucket(samples[name], [point for point in points if point.pool == name], by_size=by_size) for name in self.names]
         self.least = min(point.error for point in points)
         self.factor = max(1.0, _LARGEST / max(point.seen for point in points))
         low = [np.log(NORMALISER[0] * self.factor), 0.0] + [np.log(-UTILITY[1]), np.log(HALF_LIFE[0])] * len(self.names)
@@ -159,14 +162,16 @@ class _Problem:
         return whole(found.x).copy(), 2 * found.cost
 
 
-def fit(samples: dict[str, float], points: Sequence[Point], *, is_known: bool = False, repeats: bool = True) -> Fit:
+def fit(samples: dict[str, float], points: Sequence[Point], *, is_known: bool = False, repeats: bool = True, by_size: bool = False) -> Fit:
     """Fit all pools, given their sizes in samples; `is_known` says that the points' deviations are known and not only relative.
 
+    Where points are of draws of a pool, these have its half-life, or `by_size` one in proportion to their size: by the theorem on unions, two halves that are
+    alike make a pool with twice the half-life of each.
     Without `repeats` every look is worth as much as the first: a plain power law for each pool, to compare with.
     Raises StageError for pools without points and for fewer points than parameters.
     """
     _check(samples, points)
-    problem = _Problem(samples, points)
+    problem = _Problem(samples, points, by_size=by_size)
     held = [] if repeats else list(range(3, 2 + 2 * len(samples), 2))
     starts = problem.starts()
     for start in starts:
@@ -180,13 +185,13 @@ def fit(samples: dict[str, float], points: Sequence[Point], *, is_known: bool = 
     covariance = np.asarray(np.linalg.pinv(jacobian.T @ jacobian) * deviation**2, np.float64)
     pools = {name: Pool(samples[name], -float(np.exp(best[2 + 2 * n])), float(np.exp(best[3 + 2 * n]))) for n, name in enumerate(samples)}
     shared = Shared(float(np.exp(best[0])), float(best[1]))
-    return Fit(shared, pools, covariance, deviation, freedom, tuple(points), tuple(tells))
+    return Fit(shared, pools, covariance, deviation, freedom, tuple(points), tuple(tells), by_size)
 
 
 def intervals(fitted: Fit) -> dict[str, Interval]:
     """Profile intervals of 95 % of all parameters: a and d, then b and tau of each pool."""
     samples = {name: pool.samples for name, pool in fitted.pools.items()}
-    problem, best = _Problem(samples, fitted.points), parameters(fitted)
+    problem, best = _Problem(samples, fitted.points, by_size=fitted.by_size), parameters(fitted)
     loss = float((problem.residuals(best) ** 2).sum())
     names = ["a", "d", *(f"{kind} {name}" for name in fitted.pools for kind in ("b", "tau"))]
     found = {}
