@@ -53,6 +53,8 @@ def duplicates(read: Read, rows: int, epsilon: float, chains: str = "published")
         strips = np.split(np.arange(len(block)), range(STRIP_ROWS, len(block), STRIP_ROWS))
         for first in range(0, start, BLOCK_ROWS):
             before = slice(first, first + BLOCK_ROWS)
+            if near.all() or ignored[before].all():
+                continue
             earlier = _Rows(read(before.start, before.stop), angles[before], ignored[before])
             for strip in strips:
                 left = strip[~near[strip]]

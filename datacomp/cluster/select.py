@@ -45,12 +45,12 @@ class OverClusters:
         """Ask about the members, then look up every row. Raises FilterError unless all members are rows of the pool."""
         members = self.given.members()
         scores = np.full(len(members), np.nan) if self.columns else None
-        found, each = np.zeros(len(members), bool), list(local.run_all(self.places, columns, threads=True))
-        for column, places in zip(columns, each, strict=True):
+        found, rows = np.zeros(len(members), bool), 0
+        for column, places in zip(columns, self._all_places(columns), strict=True):
+            rows += len(places)
             found[places[places >= 0]] = True
             if scores is not None:
                 scores[places[places >= 0]] = column.scores[places >= 0]
-        rows = sum(map(len, each))
         if not found.all():
             raise FilterError(
                 f"{self.given.path} has {len(found):,} samples, of which {np.count_nonzero(found):,} are rows of this pool",
@@ -60,11 +60,15 @@ class OverClusters:
             progress.say(f"{rows - len(members):,} rows of the pool are in no cluster and are not kept")
         times = self.times(members, columns, scores)
         times = np.append(times, times.dtype.type(0))  # the last is that of rows that are no members
-        return (times[places] for places in each)
+        return (times[places] for places in self._all_places(columns))
 
     def places(self, column: Column) -> Integers:
         """The place of each row among the members, -1 for one that is none."""
         return made.find(self._upper, self.given.members(), column.uids)
+
+    def _all_places(self, columns: Sequence[Column]) -> Iterator[Integers]:
+        """Those of block after block; they are found anew each time, as memory does not grow with the pool."""
+        return local.run_all(self.places, columns, threads=True)
 
     @cached_property
     def _upper(self) -> Integers:
