@@ -1,10 +1,10 @@
 """k-means, assignment, SemDeDup and density-based pruning beside straightforward scikit-learn and NumPy, whole processes on the same vectors.
 
-    python benchmarks/cluster.py --scratch DIR --report DIR [--rows 1_000_000] [--dimensions 512] [--k 500] [--part kmeans,assign,semdedup,dbp,growth]
+    python benchmarks/cluster.py --scratch DIR --report DIR [--rows N] [--dimensions 512] [--k 500] [--turns 3] [--part kmeans,assign,semdedup,dbp,growth]
 
 Vectors are a mixture of uneven blobs, a fifth of them near copies in groups of uneven size, in float16 as CommonPool has them, 125,000 a file. Both sides read
-those files and use all cores; ours are the commands that users call. What is measured goes to REPORT/cluster.json at once and to REPORT/cluster.md;
-started again, only what is missing is measured.
+those files and use all cores; ours are the commands that users call. Sides take turns, and the fastest turn of each counts: what else a machine does only
+makes them slower. What is measured goes to REPORT/cluster.json at once and to REPORT/cluster.md; started again, only what is missing is measured.
 
     kmeans    centroids, with equally many iterations: ours of 256 rows a cluster, sklearn.cluster.KMeans of all rows ("plain") and of as many as ours
     assign    clusters and cosines of all rows, with centroids made anew of their members; ours leaves them on the disk, sorted by uid
@@ -23,6 +23,7 @@ import resource
 import shutil
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +91,7 @@ def alone(part: str, side: str, scratch: Path, k: int, iterations: int) -> None:
     """What no command does: our k-means by itself, and every part in the most direct way."""
     if (part, side) == ("kmeans", "ours"):
         given = embeddings.of_pool(pools.read(scratch / "pool"), "l14_img", scratch)
-        rows = sum(len(embeddings.read_uids(each)) for each in given.parts)
-        _, sampled = kmeans.sample(given, None, kmeans.PER_CENTROID * k, rows, 1234)
+        _, sampled = kmeans.sample(given, None, kmeans.PER_CENTROID * k, 1234)
         np.save(scratch / f"{side}.npy", kmeans.train(sampled, k, iterations=iterations, seed=1234, threads=local.cores()))
     elif part == "kmeans":
         from sklearn.cluster import KMeans
@@ -223,9 +223,10 @@ def one(part: str, side: str, rows: int, k: int, given: argparse.Namespace) -> d
     }  # fmt: skip
 
 
-def table(found: dict[str, dict[str, Any]]) -> str:
-    """All that is measured, in Markdown; our times beside the others' of the same size."""
-    lines = ["| part | side | rows | k | seconds | of cores | peak GB | its products | times its products | ours is faster | |", "|---" * 11 + "|"]
+def table(turns: dict[str, list[dict[str, Any]]]) -> str:
+    """The fastest turns of all that is measured, in Markdown; our times beside the others' of the same size."""
+    found = {key: min(rows, key=lambda row: row["seconds"]) for key, rows in turns.items()}
+    lines = ["| part | side | rows | k | seconds | turns | of cores | peak GB | its products | times its products | ours is faster | |", "|---" * 12 + "|"]
     for key, row in found.items():
         part, side, rows, dimensions, k, _ = key.split("|")
         mine = found.get("|".join((part, "ours", *key.split("|")[2:])))
@@ -233,8 +234,8 @@ def table(found: dict[str, dict[str, Any]]) -> str:
         limit = row["products_seconds"]
         times = (f"{limit:.1f} s at {row['products_per_s']:.0f} G/s", f"{row['seconds'] / limit:.1f}") if limit else ("", "")
         lines.append(
-            f"| {part} | {side} | {int(rows):,} x {dimensions} | {int(k):,} | {row['seconds']:.1f} | {row['core_seconds']:.1f} | {row['peak_gb']:.2f} "
-            f"| {times[0]} | {times[1]} | {faster} | {row['told']} |"
+            f"| {part} | {side} | {int(rows):,} x {dimensions} | {int(k):,} | {row['seconds']:.1f} | {len(turns[key])} | {row['core_seconds']:.1f} "
+            f"| {row['peak_gb']:.2f} | {times[0]} | {times[1]} | {faster} | {row['told']} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -248,6 +249,7 @@ def main() -> None:
     parser.add_argument("--dimensions", type=int, default=512)
     parser.add_argument("--k", type=int, default=500)
     parser.add_argument("--iterations", type=int, default=20)
+    parser.add_argument("--turns", type=int, default=3, help="of both sides; growth takes one")
     parser.add_argument("--part", default="kmeans,assign,semdedup,dbp,growth")
     parser.add_argument("--growth-rows", type=int, nargs="*", default=[125_000, 250_000, 500_000])
     parser.add_argument("--growth-k", type=int, nargs="*", default=[100, 2000])
@@ -259,20 +261,23 @@ def main() -> None:
     for name in _THREADS:
         os.environ.pop(name, None)  # both sides shall use all cores
     parts = given.part.split(",")
-    asked = [(part, side, given.rows, given.k) for part in SIDES if part in parts for side in SIDES[part]]
+    asked = [(part, side, given.rows, given.k) for part in SIDES if part in parts for _ in range(given.turns) for side in SIDES[part]]
     if "growth" in parts:
         sizes = [(rows, given.k) for rows in given.growth_rows] + [(given.rows, k) for k in given.growth_k]
         asked += [(part, "ours", rows, k) for rows, k in sizes for part in SIDES]
     report = given.report or given.scratch
     path = report / "cluster.json"
-    found: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else {}
+    found: dict[str, list[dict[str, Any]]] = json.loads(path.read_text()) if path.is_file() else {}
+    there = Counter({key: len(rows) for key, rows in found.items()})
     for part, side, rows, k in asked:
         key = f"{part}|{side}|{rows}|{given.dimensions}|{k}|{given.iterations}"
-        if key not in found:
-            found[key] = one(part, side, rows, k, given)
-            files.write_text(path, json.dumps(found, indent=1) + "\n")
-            files.write_text(report / "cluster.md", table(found))
-        print(table({key: found[key]}).splitlines()[-1], flush=True)
+        if there[key]:
+            there[key] -= 1
+            continue
+        found.setdefault(key, []).append(one(part, side, rows, k, given))
+        files.write_text(path, json.dumps(found, indent=1) + "\n")
+        files.write_text(report / "cluster.md", table(found))
+        print(table({key: found[key][-1:]}).splitlines()[-1], flush=True)
     print(table(found))
 
 

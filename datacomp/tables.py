@@ -2,6 +2,7 @@
 
 import math
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,6 +15,8 @@ import polars as pl
 
 from datacomp import files
 from datacomp.errors import PoolError
+
+_LENGTHS, _LENGTHS_OFFSET = struct.Struct("<HH"), 26  # of a member's name and extra field, in its header in a zip file, after which it begins
 
 
 def read_parquet(path: Path, columns: list[str] | None = None, *, start: int = 0, rows: int | None = None) -> pl.DataFrame:
@@ -75,11 +78,27 @@ def read_npz(path: Path, key: str, *, start: int = 0, rows: int | None = None, o
         return _read_rows(member, wanted, shape, dtype)
 
 
-def read_npz_blocks(path: Path, key: str, block_rows: int, *, of_rows: int | None = None) -> Iterator[np.ndarray[Any, np.dtype[Any]]]:
-    """Read one array of an npz file from its first row to its last, in memory for a block of rows."""
+def read_npz_blocks(path: Path, key: str, block_rows: int, *, of_rows: int | None = None, mapped: bool = False) -> Iterator[np.ndarray[Any, np.dtype[Any]]]:
+    """Read one array of an npz file from its first row to its last, in memory for a block of rows.
+
+    Mapped blocks come from the disk as they are looked at, without the archive's checksum: for all passes but one over a file that is read often. An array
+    that is compressed cannot be mapped, and is read as if nobody had asked.
+    """
     with _opened_npz(path, key, of_rows) as (member, shape, dtype):
+        array = _mapped(path, key, member.tell(), shape, dtype) if mapped else None
         for start in range(0, shape[0], block_rows):
-            yield _read_rows(member, min(block_rows, shape[0] - start), shape, dtype)
+            yield _read_rows(member, min(block_rows, shape[0] - start), shape, dtype) if array is None else array[start : start + block_rows]
+
+
+def _mapped(path: Path, key: str, header_bytes: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, np.dtype[Any]] | None:
+    """An array of an npz file on the disk, unless it is compressed or empty."""
+    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        entry = archive.getinfo(f"{key}.npy")
+        if entry.compress_type != zipfile.ZIP_STORED or 0 in shape:
+            return None
+        file.seek(entry.header_offset + _LENGTHS_OFFSET)
+        begin = file.tell() + _LENGTHS.size + sum(_LENGTHS.unpack(file.read(_LENGTHS.size)))
+    return np.asarray(np.memmap(path, dtype, "r", begin + header_bytes, shape))
 
 
 def npz_dtype(path: Path, key: str) -> np.dtype[Any]:

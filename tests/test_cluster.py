@@ -12,7 +12,7 @@ from datacomp import digest, tables, uids
 from datacomp.artifacts import clusters as made
 from datacomp.artifacts import subset as subsets
 from datacomp.cluster import embeddings, nearest, run
-from datacomp.errors import StageError
+from datacomp.errors import PoolError, StageError
 
 SETTINGS = run.Settings(8, iterations=10, workers=1)
 
@@ -256,6 +256,50 @@ def test_an_array_is_read_by_blocks(tmp_path):
     tables.write_npz(tmp_path / "x.npz", {"a": array})
     assert [len(block) for block in tables.read_npz_blocks(tmp_path / "x.npz", "a", 4)] == [4, 4, 2]
     assert np.array_equal(np.concatenate(list(tables.read_npz_blocks(tmp_path / "x.npz", "a", 3, of_rows=10))), array)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed, lambda path, **arrays: tables.write_npz(path, arrays)])
+def test_mapped_blocks_are_those_that_are_read(tmp_path, save):
+    arrays = {"b": np.zeros(3), "a": np.arange(70, dtype=np.float16).reshape(10, 7), "none": np.zeros((0, 7))}
+    save(tmp_path / "x.npz", **arrays)
+    for key, array in arrays.items():
+        blocks = [np.empty((0, *array.shape[1:])), *tables.read_npz_blocks(tmp_path / "x.npz", key, 4, mapped=True)]
+        assert np.array_equal(np.concatenate(blocks), array), key
+
+
+def test_a_mapped_array_that_was_cut_off_is_refused(tmp_path):
+    tables.write_npz(tmp_path / "x.npz", {"a": np.ones((1000, 4))})
+    path = tmp_path / "x.npz"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:200] + whole[20_200:])  # the directory at the end is still there
+    with pytest.raises(PoolError, match="cannot be read as npz"):
+        list(tables.read_npz_blocks(path, "a", 4, mapped=True))
+
+
+def test_damage_is_found_though_only_one_pass_compares_checksums(tmp_path):
+    pool = write_pool(tmp_path / "pool", blobs(200).astype(np.float32))
+    path = pool.features("00000000")
+    stored = bytearray(path.read_bytes())
+    stored[400] ^= 1  # the last bits of a number
+    path.write_bytes(stored)
+    with pytest.raises(PoolError, match="Bad CRC"):
+        cluster(pool, tmp_path / "clusters")
+
+
+@pytest.mark.parametrize("magnitude", [1e-3, 1.0])  # small numbers are added in float32, large ones in float64
+def test_sums_have_no_order(magnitude):
+    numbers = np.random.default_rng(0)
+    given = (magnitude * numbers.uniform(-1, 1, (4096, 3))).astype(np.float32)
+    cluster = numbers.integers(0, 2, 4096)
+    whole = np.zeros((2, 3))
+    run._add(whole, cluster, given.copy())
+    parts = np.zeros((2, 3))
+    for rows in np.array_split(numbers.permutation(4096), 7):
+        run._add(parts, cluster[rows], given[rows])
+    assert np.array_equal(whole, parts)
+    exact = np.stack([given[cluster == number].astype(float).sum(axis=0) for number in (0, 1)])
+    assert np.abs(whole - exact).max() < 4096 * run._STEP / 2
+    assert np.abs(whole).max() > 1000 * run._STEP
 
 
 def test_pool_files_without_features_are_named(tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 from datacomp import files, tables, uids
 from datacomp.artifacts import pool as pools
 from datacomp.artifacts import scores
-from datacomp.artifacts.clusters import Floats
+from datacomp.artifacts.clusters import Floats, Integers
 from datacomp.artifacts.pool import Pool, Span
 from datacomp.artifacts.scores import ScoresRecord
 from datacomp.errors import StageError
@@ -69,19 +69,25 @@ def of_scores(folder: Path, key: str = "") -> Embeddings:
     )
 
 
+def count(part: Part) -> int:
+    """How many samples a part has."""
+    return tables.count_rows(part.table, "uid")
+
+
 def read_uids(part: Part) -> UidArray:
     """All uids of a part."""
-    rows = tables.count_rows(part.table, "uid")
+    rows = count(part)
     return pools.read_uids(part.table, Span(part.table.stem, 0, rows, rows))
 
 
-def stored(part: Part, key: str, listed: UidArray | None = None) -> Iterator[tuple[UidArray, Floats]]:
-    """Yield uids (N,) and vectors (N, D) of a part as they are stored, in its order; of the listed samples alone if a sorted list is given."""
+def stored(part: Part, key: str, listed: UidArray | None = None, *, mapped: bool = False) -> Iterator[tuple[UidArray, Floats]]:
+    """Yield uids (N,) and vectors (N, D) of a part as they are stored, in its order; of the listed samples alone if a sorted list is given.
+
+    Of a stream that is read more than once all passes but one may be mapped: see tables.read_npz_blocks.
+    """
     names = read_uids(part)
     start = 0
-    for vectors in tables.read_npz_blocks(part.features, key, BLOCK_ROWS, of_rows=len(names)):
-        if vectors.ndim != 2 or vectors.dtype.kind != "f":
-            raise StageError(f"{part.features}: {key} holds {vectors.dtype} of shape {vectors.shape}", allowed="an array of numbers of shape (N, D)")
+    for vectors in _vectors(part, key, len(names), mapped=mapped):
         named = names[start : start + len(vectors)]
         start += len(vectors)
         kept = slice(None) if listed is None else uids.count(named, listed) > 0
@@ -89,10 +95,27 @@ def stored(part: Part, key: str, listed: UidArray | None = None) -> Iterator[tup
             yield named[kept], vectors[kept]
 
 
-def blocks(part: Part, key: str, listed: UidArray | None = None) -> Iterator[tuple[UidArray, Vectors]]:
+def blocks(part: Part, key: str, listed: UidArray | None = None, *, mapped: bool = False) -> Iterator[tuple[UidArray, Vectors]]:
     """The same as unit vectors in float32. Raises StageError for one that is not finite or has no direction, naming its uid."""
-    for named, vectors in stored(part, key, listed):
+    for named, vectors in stored(part, key, listed, mapped=mapped):
         yield named, unit(vectors, named, part.features)
+
+
+def of_rows(part: Part, key: str, rows: Integers, named: UidArray) -> Vectors:
+    """The unit vectors (n, D) of some rows of a part, ascending, with these uids; of other rows nothing is read where the file allows it."""
+    found, start = [], 0
+    for vectors in _vectors(part, key, count(part), mapped=True):
+        first, last = np.searchsorted(rows, (start, start + len(vectors)))
+        found.append(unit(vectors[rows[first:last] - start], named[first:last], part.features))
+        start += len(vectors)
+    return np.concatenate(found)
+
+
+def _vectors(part: Part, key: str, rows: int, *, mapped: bool) -> Iterator[Floats]:
+    for vectors in tables.read_npz_blocks(part.features, key, BLOCK_ROWS, of_rows=rows, mapped=mapped):
+        if vectors.ndim != 2 or vectors.dtype.kind != "f":
+            raise StageError(f"{part.features}: {key} holds {vectors.dtype} of shape {vectors.shape}", allowed="an array of numbers of shape (N, D)")
+        yield vectors
 
 
 def unit(given: Floats, named: UidArray, where: Path) -> Vectors:

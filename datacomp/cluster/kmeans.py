@@ -1,21 +1,20 @@
 """k-means by faiss, from a sample of the stream that its seed and the uids alone decide on."""
 
-from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from datacomp import draws, sorting, uids
-from datacomp.artifacts.clusters import Floats
+from datacomp import draws, uids
+from datacomp.artifacts import clusters as made
+from datacomp.artifacts.clusters import Floats, Members
 from datacomp.cluster import embeddings
-from datacomp.cluster.embeddings import Embeddings, Part, Vectors
+from datacomp.cluster.embeddings import Embeddings, Vectors
 from datacomp.errors import StageError
 from datacomp.launch import local
-from datacomp.sorting import Keys
 from datacomp.uids import UidArray
 
 PER_CENTROID = 256  # samples for each centroid, beyond which faiss itself sees no gain
+_DRAWN = np.dtype([("f0", "<u8"), ("f1", "<u8"), ("key", "<u8"), ("part", "<i4"), ("row", "<i8")])  # a uid, its hash, and where it stands
 
 
 def check(clusters: int, sample: int, samples: int) -> None:
@@ -26,35 +25,33 @@ def check(clusters: int, sample: int, samples: int) -> None:
         raise StageError(f"{clusters:,} centroids were to be made of a sample of {sample:,}", allowed=f"a sample of {clusters:,} or more")
 
 
-def sample(given: Embeddings, listed: UidArray | None, most: int, samples: int, seed: int) -> tuple[UidArray, Vectors]:
+def sample(given: Embeddings, listed: UidArray | None, most: int, seed: int) -> tuple[UidArray, Vectors]:
     """Uids (n,), sorted, and unit vectors (n, D) of `most` of the stream's samples, or of all: those whose hash of seed and uid is lowest."""
-    edge: np.uint64 | None = None
-    if most < samples:
-        edge = sorting.smallest(partial(_all_keys, given, listed, seed), most - 1)
 
-    def drawn(part: Part) -> list[tuple[UidArray, Vectors]]:
-        blocks = []
-        for block, found in embeddings.stored(part, given.key, listed):
-            kept = slice(None) if edge is None else _keys(block, seed) <= edge
-            blocks.append((block[kept], embeddings.unit(found[kept], block[kept], part.features)))
-        return blocks
+    def candidates(part: int) -> Members:
+        named = embeddings.read_uids(given.parts[part])
+        rows = np.arange(len(named)) if listed is None else np.flatnonzero(uids.count(named, listed))
+        found = np.empty(len(rows), _DRAWN)
+        found["f0"], found["f1"], found["part"], found["row"] = named["f0"][rows], named["f1"][rows], part, rows
+        found["key"] = draws.bits(seed, "k-means sample", found["f0"], found["f1"])
+        return _lowest(found, most)
 
-    named, vectors = zip(*(block for blocks in local.run_all(drawn, given.parts, threads=True) for block in blocks), strict=True)
-    everything: UidArray = np.concatenate(named)
-    order = uids.order(everything)  # so that the order of a pool's files changes nothing
-    return everything[order], np.concatenate(vectors)[order]
+    def vectors(part: int) -> Vectors:
+        inside = drawn[slice(*np.searchsorted(drawn["part"], (part, part + 1)))]
+        return embeddings.of_rows(given.parts[part], given.key, inside["row"], made.uids_of(inside))
+
+    drawn: Members = np.empty(0, _DRAWN)
+    for more in local.run_all(candidates, range(len(given.parts)), threads=True):
+        drawn = _lowest(np.concatenate([drawn, more]), most)
+    found = np.concatenate([*local.run_all(vectors, range(len(given.parts)), threads=True)])
+    named = made.uids_of(drawn)
+    order = uids.order(named)  # so that the order of a pool's files changes nothing
+    return named[order], found[order]
 
 
-def _keys(named: UidArray, seed: int) -> Keys:
-    return draws.bits(seed, "k-means sample", named["f0"], named["f1"])
-
-
-def _all_keys(given: Embeddings, listed: UidArray | None, seed: int) -> Iterator[Keys]:
-    def of(part: Part) -> Keys:
-        named = embeddings.read_uids(part)
-        return _keys(named if listed is None else named[uids.count(named, listed) > 0], seed)
-
-    return local.run_all(of, given.parts, threads=True)
+def _lowest(drawn: Members, most: int) -> Members:
+    """Those with the `most` lowest keys, all of equal ones."""
+    return drawn if len(drawn) <= most else drawn[drawn["key"] <= np.partition(drawn["key"], most - 1)[most - 1]]
 
 
 def train(vectors: Floats, clusters: int, *, iterations: int, seed: int, threads: int, spherical: bool = True) -> Vectors:

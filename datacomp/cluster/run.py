@@ -30,8 +30,9 @@ from datacomp.uids import UidArray
 
 GROUPS = 32  # at most: each leaves a sum for every cluster
 NOT_LISTED = "not in the list"
-_STEP = 2.0**-22  # of a number in a sum: a sum of 2**30 of them is exact in float64
-_SHIFT = np.float32(3)  # float32 has steps of 2**-22 from 2 to 4, where a unit vector's numbers are with it: adding rounds to whole steps
+_STEP = 2.0**-18  # of a number in a sum: a sum of 2**34 of them is exact in float64
+_SHIFT = np.float32(48)  # float32 has these steps from 32 to 64, where a unit vector's numbers are with it: adding rounds to whole steps
+_EXACT = 2**24 * _STEP  # what float32 counts to in such steps
 
 
 class Settings(NamedTuple):
@@ -55,11 +56,11 @@ class _Group:
     folder: Path
     threads: int
 
-    def blocks(self) -> Iterator[tuple[UidArray, Vectors]]:
-        """The group's uids and unit vectors."""
+    def blocks(self, *, mapped: bool = False) -> Iterator[tuple[UidArray, Vectors]]:
+        """The group's uids and unit vectors; mapped ones do without a checksum."""
         listed = None if self.subset is None else subsets.map_file(self.subset)
         for part in self.parts:
-            yield from embeddings.blocks(part, self.key, listed)
+            yield from embeddings.blocks(part, self.key, listed, mapped=mapped)
 
     def file(self, kind: str) -> Path:
         """Where an answer lies."""
@@ -99,8 +100,8 @@ def _counted(given: Embeddings, listed: Subset | None) -> tuple[int, int]:
     """How many samples the stream has, and how many of them are to be clustered."""
 
     def of(part: Part) -> tuple[int, int]:
-        named = embeddings.read_uids(part)
-        return len(named), len(named) if listed is None else int(np.count_nonzero(uids.count(named, listed.uids)))
+        rows = embeddings.count(part)
+        return rows, rows if listed is None else int(np.count_nonzero(uids.count(embeddings.read_uids(part), listed.uids)))
 
     samples, wanted = zip(*local.run_all(of, given.parts, threads=True), strict=True)
     return sum(samples), sum(wanted)
@@ -169,7 +170,7 @@ class _Run:
             return
         listed = self.listed.uids if self.listed else None
         progress.say(f"k-means: {self.inputs.clusters:,} centroids of {min(self.inputs.sample, wanted):,} samples")
-        named, vectors = kmeans.sample(self.given, listed, self.inputs.sample, wanted, self.inputs.seed)
+        named, vectors = kmeans.sample(self.given, listed, self.inputs.sample, self.inputs.seed)
         centroids = kmeans.train(vectors, self.inputs.clusters, iterations=self.inputs.iterations, seed=self.inputs.seed, threads=local.cores())
         tables.write_npz(self.trained, {"centroids": centroids, "uids": named})
 
@@ -223,12 +224,14 @@ def _assign(group: _Group) -> None:
 
 
 def _add(sums: Floats, cluster: Integers, vectors: Vectors) -> None:
-    """Add vectors (N, D) to the sums (k, D) of their clusters; rounded to whole steps, they give the same in any order."""
-    numbers, place = np.unique(cluster, return_inverse=True)
-    belongs = scipy.sparse.csr_matrix((np.ones(len(place)), place, np.arange(len(place) + 1)), shape=(len(place), len(numbers)))
-    rounded = vectors + _SHIFT
-    rounded -= _SHIFT
-    sums[numbers] += belongs.T @ rounded  # in float64, as the ones are
+    """Round vectors (N, D) to whole steps and add them to the sums (k, D) of their clusters: they give the same in any order."""
+    vectors += _SHIFT
+    vectors -= _SHIFT
+    numbers, place, sizes = np.unique(cluster, return_inverse=True, return_counts=True)
+    fits = sizes.max() * max(vectors.max(), -vectors.min()) < _EXACT
+    ones = np.ones(len(place), np.float32 if fits else np.float64)  # in whose type the product is
+    belongs = scipy.sparse.csr_matrix((ones, place, np.arange(len(place) + 1)), shape=(len(place), len(numbers)))
+    sums[numbers] += belongs.T @ vectors
 
 
 def _measure(group: _Group) -> None:
@@ -241,7 +244,7 @@ def _measure(group: _Group) -> None:
     cluster = number[tables.read_npz(group.file("assigned.npz"), "cluster")]
     members = np.empty(len(cluster), MEMBER)
     start = 0
-    for named, vectors in group.blocks():
+    for named, vectors in group.blocks(mapped=True):
         part = slice(start, start + len(named))
         start = part.stop
         members["f0"][part], members["f1"][part], members["cluster"][part] = named["f0"], named["f1"], cluster[part]
