@@ -33,6 +33,23 @@ def test_help_loads_nothing_heavy(arguments):
     assert loaded(code) & HEAVY == set()
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["evaluate", "--run", "nowhere"],
+        ["export", "--run", "nowhere", "--out", "x"],
+        ["score", "--pool", "nowhere", "--model", "ViT-B-32", "--out", "x"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_folder_that_is_not_there_is_told_before_torch_is_loaded(arguments):
+    code = (
+        "from datacomp.cli import app\nfrom datacomp.errors import DatacompError\n"
+        f"try:\n    app({arguments!r}, standalone_mode=False)\nexcept DatacompError as error:\n    assert 'nowhere' in str(error)"
+    )
+    assert loaded(code) & {"torch", "open_clip"} == set()
+
+
 def test_the_records_of_the_rooms_load_no_torch():
     code = "from datacomp.declared import asset, baseline, pool, scale, suite, track\nscale.load('nano'); suite.load('nano')"
     assert loaded(code) & {"torch", "open_clip", "pandas", "polars"} == set()

@@ -56,13 +56,8 @@ def evaluate(
 ) -> None:
     """Evaluate a run or somebody else's model on a suite, or on some of its tasks: then there is no average. Started again, it keeps finished tasks."""
     from datacomp.artifacts import run as runs
-    from datacomp.cli import asides
     from datacomp.declared import suite as suites
     from datacomp.errors import StageError
-    from datacomp.evaluate import run as evaluation
-    from datacomp.evaluate import subject as subjects
-    from datacomp.network import choose
-    from datacomp.pipelines import test_sets
 
     is_foreign = bool(model and out and run is None and checkpoint == runs.LAST)
     is_own = run is not None and not (model or weights or out)
@@ -71,11 +66,18 @@ def evaluate(
     measured = suites.load(suite)
     names = _names(tasks)
     chosen = measured.chosen(names)
+    finished = runs.read(run) if run else None
+    from datacomp.cli import asides  # now that there is something to do: these load torch
+    from datacomp.evaluate import run as evaluation
+    from datacomp.evaluate import subject as subjects
+    from datacomp.network import choose
+    from datacomp.pipelines import test_sets
+
     instead = asides.wanted(chosen if names else (), templates, class_names, probe=probe)
     place = run or out
     assert place is not None
     how: dict[str, Any] = {"device": device, "threads": threads, "workers": options.workers(profile, "evaluate", place, None)}
-    if run is None:
+    if finished is None:
         assert out is not None
         networks = choose.several(model or (), weights or ())
         test_data = test_sets.locate(measured, data, names, offline=offline)
@@ -87,7 +89,6 @@ def evaluate(
             _show(measured, evaluation.evaluate_published(name, file, measured, test_data, folder, tasks=names, **how))
             typer.echo(f"results in {folder}")
         return
-    finished = runs.read(run)
     recipe, wanted = finished.record.inputs.recipe(), runs.checkpoints(finished, checkpoint)
     test_data = test_sets.locate(measured, data, names, offline=offline)
     for one in wanted:

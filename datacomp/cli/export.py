@@ -19,8 +19,9 @@ def export(
 ) -> None:
     """Write a run's weights as a folder that open_clip loads, from this disk or from the Hub. Its README.md says how."""
     from datacomp.artifacts import run as runs
-    from datacomp.train import export as exporting
 
     finished = runs.read(run)
+    from datacomp.train import export as exporting  # now that there is something to do: it loads torch
+
     done = exporting.export(finished, finished.record.inputs.recipe(), out, step=step)
     typer.echo(f"weights after step {done.step:,} in {out}; {out / exporting.CARD} says how to load them")

@@ -50,7 +50,9 @@ def score(
     Started again, it goes on where it was stopped. All GPUs of a machine share the work.
     """
     from datacomp.artifacts import pool as pools
-    from datacomp.network import choose
+
+    given = pools.read(pool)
+    from datacomp.network import choose  # now that there is something to do: these load torch
     from datacomp.score import run as scoring
     from datacomp.score.base import Method
 
@@ -60,11 +62,11 @@ def score(
     method = Method(scorer, options.pairs("--option", option or []), precision)
     if dry_run:
         options.show_array(profile, "score")
-        planned = scoring.plan(pools.read(pool), network, out, scoring.Settings(device, batch, workers, method))
+        planned = scoring.plan(given, network, out, scoring.Settings(device, batch, workers, method))
         typer.echo(f"{planned.tars:,} tars, {planned.done:,} of them done, by {by}; it would write {out}")
         return
     settings = scoring.Settings(device, batch, options.workers(profile, "score", out, workers), method)
-    done = scoring.score(pools.read(pool), network, out, settings).record
+    done = scoring.score(given, network, out, settings).record
     for reason, count in done.dropped_samples.items():
         typer.echo(f"{count:,} dropped: {reason}")
     typer.echo(f"{done.scored_samples:,} of {done.samples:,} samples scored by {by}, in {out}")
