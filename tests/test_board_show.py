@@ -43,6 +43,16 @@ def test_own_runs_are_shown_by_their_entries(make_entry, tmp_path):
     assert "both --entries and --runs came" in str(both.exception)
 
 
+@pytest.mark.parametrize(("columns", "groups"), [(44, []), (80, ["objects"]), (160, ["objects", "retrieval"])])
+def test_a_narrow_terminal_leaves_out_means_of_groups_and_no_method(make_entry, tmp_path, columns, groups):
+    make_entry("a method with a name", level=0.6).write(tmp_path / "a.json")
+    lines = CliRunner(env={"COLUMNS": str(columns)}).invoke(app, ["board", "show", "--entries", str(tmp_path)]).output.splitlines()
+    heading = next(line for line in lines if "method" in line)
+    assert [title for title in ("average", "objects", "retrieval") if title in heading] == ["average", *groups]
+    assert any("a method with a name" in line and "60.0 ± " in line for line in lines)
+    assert [line for line in lines if "left out" in line and "retrieval" in line] == [line for line in lines[-1:] if "retrieval" not in groups]
+
+
 def test_an_empty_board_says_so(show):
     assert (show().exit_code, show().output) == (0, "no entries\n")
 

@@ -14,27 +14,41 @@ from datacomp.board.calibrate import Calibration
 from datacomp.board.compare import Comparison
 from datacomp.board.evaluated import Score, Summary
 from datacomp.declared import suite as suites
-from datacomp.declared.suite import Suite
+from datacomp.declared.suite import Group, Suite
+
+_METHOD_WIDTH = 20  # at least, over several lines if need be
+_UNBOUNDED = 1 << 16  # columns: a table tells its least width only if it is not asked about a narrower terminal
 
 
 def show_entries(entries: Sequence[Entry]) -> None:
-    """Print entries of one suite, the best average first."""
+    """Print entries of one suite, the best average first; means of groups as far as the terminal is wide enough."""
     suite = suites.load(entries[0].suite, entries[0].suite_version)
     shared = [mark for mark in entries[0].marks if all(mark in entry.marks for entry in entries)]
     about = (entries[0].track, f"scale {entries[0].scale}", f"suite {suite.spec.name} version {suite.spec.version}", *shared)
     typer.echo(f"{', '.join(about)}; in percent ± standard error")
+    ordered = sorted(entries, key=lambda found: -found.aggregates[averages.AVERAGE].value)
+    console, groups = Console(), list(suite.spec.groups)
+    unbounded = console.options.update(width=_UNBOUNDED)
+    while console.measure(table := _of_entries(ordered, groups, shared), options=unbounded).minimum > console.width and groups:
+        groups.pop()
+    console.print(table)
+    if missing := [group.title.lower() for group in suite.spec.groups[len(groups) :]]:
+        typer.echo(f"left out in {console.width} columns: {', '.join(missing)}")
+
+
+def _of_entries(entries: Sequence[Entry], groups: Sequence[Group], shared: Sequence[str]) -> Table:
+    """A table whose least width cuts no number off."""
+    columns = {"samples": [f"{sum(source.samples for source in entry.runs[0].sources):,}" for entry in entries]}
+    names = {averages.AVERAGE: "average"} | {group.name: group.title.lower() for group in groups}
+    columns |= {title: [_percent(entry.aggregates[name]) for entry in entries] for name, title in names.items()}
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("method")
-    table.add_column("samples", justify="right", no_wrap=True)
-    names = {averages.AVERAGE: "average"} | {group.name: group.title for group in suite.spec.groups}
-    for title in names.values():
-        table.add_column(title.lower(), justify="right", no_wrap=True)
-    for entry in sorted(entries, key=lambda found: -found.aggregates[averages.AVERAGE].value):
-        samples = sum(source.samples for source in entry.runs[0].sources)
+    table.add_column("method", min_width=_METHOD_WIDTH)
+    for title, cells in columns.items():
+        table.add_column(title, justify="right", no_wrap=True, min_width=max(map(len, (title, *cells))))
+    for entry, *cells in zip(entries, *columns.values(), strict=True):
         own = [mark.split(":")[0] for mark in entry.marks if mark not in shared]
-        method = f"{entry.method} ({', '.join(own)})" if own else entry.method
-        table.add_row(Text(method), f"{samples:,}", *(_percent(entry.aggregates[name]) for name in names))
-    Console().print(table)
+        table.add_row(Text(f"{entry.method} ({', '.join(own)})" if own else entry.method), *cells)
+    return table
 
 
 def show_results(suite: Suite, found: Summary) -> None:
