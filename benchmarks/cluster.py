@@ -7,7 +7,7 @@ those files and use all cores; ours are the commands that users call. Sides take
 makes them slower. What is measured goes to REPORT/cluster.json at once and to REPORT/cluster.md; started again, only what is missing is measured.
 
     kmeans    centroids, with equally many iterations: ours of 256 rows a cluster, sklearn.cluster.KMeans of all rows ("plain") and of as many as ours
-    assign    clusters and cosines of all rows, with centroids made anew of their members; ours leaves them on the disk, sorted by uid
+    assign    clusters and cosines of all rows, with centroids made anew of their members; both leave them on the disk, sorted by uid
     semdedup  near duplicates within the same clusters: the other has all vectors in memory, and a whole matrix for each cluster
     dbp       quotas and the hardest of each cluster: the other with a solver's quotas, rounded; from vectors, as published, and with cosines at hand
     growth    the same parts for ours alone, with fewer rows (--growth-rows) and with other numbers of clusters (--growth-k)
@@ -105,12 +105,13 @@ def alone(part: str, side: str, scratch: Path, k: int, iterations: int) -> None:
         found = np.concatenate([(vectors[start : start + _BLOCK] @ centroids.T).argmax(axis=1) for start in range(0, len(vectors), _BLOCK)])
         sums = np.stack([vectors[found == number].sum(axis=0) for number in range(len(centroids))])
         sums /= np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
-        np.save(scratch / "plain-assigned.npy", (vectors * sums[found]).sum(axis=1))
+        assigned = pl.DataFrame({"cluster": found, "cosine": (vectors * sums[found]).sum(axis=1)})
+        assigned.insert_column(0, listed_uids(scratch)).sort("uid").write_parquet(scratch / "plain-assigned.parquet")
     else:
         own = np.load(scratch / f"own-{k}.npy")
-        names = [name for path in sorted((scratch / "pool/metadata").glob("*.parquet")) for name in pl.read_parquet(path)["uid"]]
+        listed = listed_uids(scratch).to_list()
         kept = deduplicated(everything(scratch), own, np.load(scratch / f"cosine-{k}.npy")) if part == "semdedup" else pruned(side, scratch, own, k)
-        (scratch / f"plain-{part}-{k}.json").write_text(json.dumps(sorted(names[row] for row in kept)))
+        (scratch / f"plain-{part}-{k}.json").write_text(json.dumps(sorted(listed[row] for row in kept)))
 
 
 def everything(scratch: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -118,6 +119,11 @@ def everything(scratch: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
     vectors = np.concatenate([np.load(path)["l14_img"].astype(np.float32) for path in sorted((scratch / "pool/metadata").glob("*.npz"))])
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors
+
+
+def listed_uids(scratch: Path) -> pl.Series:
+    """The uids of all rows."""
+    return pl.concat([pl.read_parquet(path) for path in sorted((scratch / "pool/metadata").glob("*.parquet"))])["uid"]
 
 
 def hand_over(scratch: Path, k: int) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import scipy.sparse
 from threadpoolctl import threadpool_limits
 
 from datacomp import digest, files, places, progress, sorting, tables, uids
@@ -29,6 +28,7 @@ from datacomp.launch.local import Workers
 from datacomp.uids import UidArray
 
 GROUPS = 32  # at most: each leaves a sum for every cluster
+_MERGED_AT_ONCE = 1 << 16  # members, 1.5 MB: memory that is used again; larger blocks are paged in anew and take three times as long
 NOT_LISTED = "not in the list"
 _STEP = 2.0**-18  # of a number in a sum: a sum of 2**34 of them is exact in float64
 _SHIFT = np.float32(48)  # float32 has these steps from 32 to 64, where a unit vector's numbers are with it: adding rounds to whole steps
@@ -147,7 +147,7 @@ class _Run:
         filled = self._finish_centroids(groups)
         self._all(_measure, groups, "measure")
         members, centroids = self.out / made.MEMBERS, self.out / made.CENTROIDS
-        tables.write_npy(members, MEMBER, (wanted,), _once(sorting.merge([group.file("members") for group in groups], dtype=MEMBER)))
+        tables.write_npy(members, MEMBER, (wanted,), _once(sorting.merge([group.file("members") for group in groups], _MERGED_AT_ONCE, MEMBER)))
         sampled = tables.read_npz(self.trained, "uids")
         ClustersRecord(
             inputs=self.inputs,
@@ -225,6 +225,8 @@ def _assign(group: _Group) -> None:
 
 def _add(sums: Floats, cluster: Integers, vectors: Vectors) -> None:
     """Round vectors (N, D) to whole steps and add them to the sums (k, D) of their clusters: they give the same in any order."""
+    import scipy.sparse  # by one thread, while another searches
+
     vectors += _SHIFT
     vectors -= _SHIFT
     numbers, place, sizes = np.unique(cluster, return_inverse=True, return_counts=True)
