@@ -240,14 +240,16 @@ def new_version(tmp_path, monkeypatch):
         room, today = tmp_path / "eval_suite", suites.load("nano").spec.version
         stem = f"nano-v{today}"
         shutil.copytree(rooms.eval_suite(), room)
+        lock = room / "LOCK.toml"
+        locked = re.sub(r'"suites/nano" = .*\n', "", lock.read_text())
         if keep:
             kept = digest.canonical(suites.load("nano").plain())
             (room / suites.EARLIER).mkdir(exist_ok=True)
             (room / suites.EARLIER / f"{stem}.json").write_text(kept)
-            lock = room / "LOCK.toml"
-            lock.write_text(lock.read_text() + f'"earlier/{stem}" = "{digest.of_bytes(kept.encode())}"\n')
+            locked += f'"earlier/{stem}" = "{digest.of_bytes(kept.encode())}"\n'
+        lock.write_text(locked)
         path = room / "suites/nano.toml"
-        text = path.read_text().replace(f"version = {today}", f"version = {today + 1}")
+        text = path.read_text().replace(f"version = {today}", f"version = {today + 1}").replace('"frozen"', '"draft"')
         path.write_text(re.sub(r',?\s*"nano/light"', "", text))
         monkeypatch.setattr(rooms, "eval_suite", lambda: room)
         return room
