@@ -302,6 +302,14 @@ def test_sums_have_no_order(magnitude):
     assert np.abs(whole).max() > 1000 * run._STEP
 
 
+def test_a_file_without_rows_changes_nothing(tmp_path):
+    pool = write_pool(tmp_path / "pool", blobs(100))
+    whole = cluster(pool, tmp_path / "whole")
+    tables.write_parquet(pool.metadata("99999999"), pl.DataFrame({"uid": []}, schema={"uid": pl.String}))
+    tables.write_npz(pool.features("99999999"), {"l14_img": np.empty((0, blobs(1).shape[1]), np.float32)})
+    assert by_uid(cluster(vectors.pools.read(pool.path), tmp_path / "more")) == by_uid(whole)
+
+
 def test_pool_files_without_features_are_named(tmp_path):
     tables.write_parquet(tmp_path / "pool" / "metadata" / "0.parquet", pl.DataFrame({"uid": names(3)}))
     pool = vectors.pools.read(tmp_path / "pool")

@@ -45,7 +45,8 @@ def test_help_loads_nothing_heavy(arguments):
 def test_a_folder_that_is_not_there_is_told_before_torch_is_loaded(arguments):
     code = (
         "from datacomp.cli import app\nfrom datacomp.errors import DatacompError\n"
-        f"try:\n    app({arguments!r}, standalone_mode=False)\nexcept DatacompError as error:\n    assert 'nowhere' in str(error)"
+        f"try:\n    app({arguments!r}, standalone_mode=False)\nexcept DatacompError as error:\n    assert 'nowhere' in str(error)\n"
+        "else:\n    raise AssertionError('no error')"
     )
     assert loaded(code) & {"torch", "open_clip"} == set()
 

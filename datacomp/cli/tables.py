@@ -41,7 +41,7 @@ def _of_entries(entries: Sequence[Entry], groups: Sequence[Group], shared: Seque
     columns = {"samples": [f"{sum(source.samples for source in entry.runs[0].sources):,}" for entry in entries]}
     names = {averages.AVERAGE: "average"} | {group.name: group.title.lower() for group in groups}
     columns |= {title: [_percent(entry.aggregates[name]) for entry in entries] for name, title in names.items()}
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = plain(right=())
     table.add_column("method", min_width=_METHOD_WIDTH)
     for title, cells in columns.items():
         table.add_column(title, justify="right", no_wrap=True, min_width=max(map(len, (title, *cells))))

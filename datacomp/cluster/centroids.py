@@ -90,7 +90,7 @@ def write_features(given: Embeddings, out: Path) -> tuple[int, int]:
     first = next((vectors for part in given.parts for _, vectors in embeddings.stored(part, given.key)), None)
     if first is None or out.suffix != ".npy":
         raise StageError(f"{out} cannot be made of {len(given.parts)} files", allowed="a .npy file, and vectors to write to it")
-    shape = (sum(len(embeddings.read_uids(part)) for part in given.parts), first.shape[1])
+    shape = (sum(map(embeddings.count, given.parts)), first.shape[1])
     with files.writing(out.parent, leave_lock=False):
         tables.write_npy(out, first.dtype, shape, (vectors.astype(first.dtype) for part in given.parts for _, vectors in embeddings.stored(part, given.key)))
     return shape

@@ -43,7 +43,7 @@ def sample(given: Embeddings, listed: UidArray | None, most: int, seed: int) -> 
     drawn: Members = np.empty(0, _DRAWN)
     for more in local.run_all(candidates, range(len(given.parts)), threads=True):
         drawn = _lowest(np.concatenate([drawn, more]), most)
-    found = np.concatenate([*local.run_all(vectors, range(len(given.parts)), threads=True)])
+    found = np.concatenate([*local.run_all(vectors, np.unique(drawn["part"]).tolist(), threads=True)])
     named = made.uids_of(drawn)
     order = uids.order(named)  # so that the order of a pool's files changes nothing
     return named[order], found[order]
