@@ -112,6 +112,13 @@ def test_a_folder_with_another_pool_is_refused(small_pool):
         synthetic.make(declared.load("nano"), small_pool.path, samples=601)
 
 
+def test_a_folder_with_the_scores_of_other_networks_is_refused(tmp_path):
+    synthetic.make(declared.load("nano"), tmp_path, samples=20, workers=1)
+    assert synthetic.make(declared.load("nano"), tmp_path, samples=20).record.samples == 20
+    with pytest.raises(PoolError, match="with scores of other reference networks than today's"):
+        synthetic.make(unscored(), tmp_path, samples=20)
+
+
 def test_a_pool_of_the_web_cannot_be_drawn(tmp_path):
     with pytest.raises(PoolError, match="lies on the web"):
         synthetic.make(declared.load("commonpool_small"), tmp_path)

@@ -27,7 +27,7 @@ from datacomp.reshard.run import Form, reshard
 from datacomp.train.run import train
 
 ORACLE = "oracle"
-REFERENCE_STEPS = {"b32": 100, "l14": 4000}  # the weaker and the stronger network
+REFERENCES = {"b32": (world.MISMATCHED_WEB, 300), "l14": (world.WEB_LIKE, 4000)}  # the weaker and the stronger network: what it learns from, in how many steps
 _REFERENCE_WORLD_SEED = 7  # far from every pool's and every test set's
 _REFERENCE_SAMPLES = 204_800
 
@@ -101,7 +101,7 @@ def oracle(pool: Pool, out: Path) -> Subset:
 
 
 def make_references(out: Path) -> dict[str, Path]:
-    """Train the reference networks on a web-like world of their own and write their weights as float16, by column prefix.
+    """Train the reference networks on web-like worlds of their own and write their weights as float16, by column prefix.
 
     They are trained by the nano recipe with other numbers of steps, which is why their runs belong to the open division.
     """
@@ -109,13 +109,14 @@ def make_references(out: Path) -> dict[str, Path]:
     origin = spec.origin
     assert isinstance(origin, pools.GeneratedSource)
     unscored = spec.model_copy(update={"name": "web-like", "origin": origin.model_copy(update={"references": ()})})
-    pool = synthetic.make(unscored, out / "pool", seed=_REFERENCE_WORLD_SEED, samples=_REFERENCE_SAMPLES, mixture=world.WEB_LIKE)
-    everything = apply("no_filter", {}, pool, out / "all.npy")
     recipe = scales.load("nano")
-    shards = reshard(pool, everything, out / "shards", Form(recipe.sampling.shard_samples))
     made = {}
-    for prefix, steps in REFERENCE_STEPS.items():
-        run = train(recipe, (shards,), out / prefix, seed=1, changes={"budget.steps": str(steps)})
+    for prefix, (mixture, steps) in REFERENCES.items():
+        own = out / prefix
+        pool = synthetic.make(unscored, own / "pool", seed=_REFERENCE_WORLD_SEED, samples=_REFERENCE_SAMPLES, mixture=mixture)
+        everything = apply("no_filter", {}, pool, own / "all.npy")
+        shards = reshard(pool, everything, own / "shards", Form(recipe.sampling.shard_samples))
+        run = train(recipe, (shards,), own / "run", seed=1, changes={"budget.steps": str(steps)})
         made[prefix] = out / f"reference_{prefix}.safetensors"
         load.write_tensors(made[prefix], {name: tensor.half() for name, tensor in load.read_tensors(run.weights()).items()})
     return made

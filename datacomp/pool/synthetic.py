@@ -61,9 +61,10 @@ def make(
     name = spec.name if seed == origin.seed else f"{spec.name}-seed{seed}"
     starts = range(0, samples, FILE_SAMPLES)
     parts = [_Part(out, i, start, min(FILE_SAMPLES, samples - start), seed, mixture, origin.references) for i, start in enumerate(starts)]
+    networks: dict[str, str] = {network.prefix: network.sha256 for network in origin.references}
     with files.writing(out):
         if (out / "pool.json").is_file():
-            return _same(pools.read(out), name, samples)
+            return _same(pools.read(out), name, samples, networks)
         asked = digest.canonical({"pool": spec.digest(), "seed": seed, "samples": samples})
         _claim(out / pools.PLAN, asked)
         made = list(progress.show(local.run_all(_make_part, parts, workers=workers), total=samples, unit=" samples", title="make pool", step=FILE_SAMPLES))
@@ -75,7 +76,7 @@ def make(
             uids_sha256=uids.digest_of(everything[uids.order(everything)]),
             content_sha256=digest.of_content(made),
             files=tuple(PoolFile(stem=part.stem, samples=part.samples) for part in parts),
-            networks={network.prefix: network.sha256 for network in origin.references},
+            networks=networks,
         )
         record.write(out / "pool.json")
     return pools.read(out)
@@ -90,10 +91,13 @@ def _ask(spec: PoolSpec, seed: int | None, samples: int | None) -> tuple[Generat
     return spec.origin, spec.origin.seed if seed is None else seed, samples
 
 
-def _same(pool: Pool, name: str, samples: int) -> Pool:
+def _same(pool: Pool, name: str, samples: int, networks: dict[str, str]) -> Pool:
     assert pool.record is not None
+    repair = "choose another --out, or remove that folder"
     if (pool.record.name, pool.record.samples) != (name, samples):
-        raise PoolError(f"{pool.path} holds pool {pool.record.name} with {pool.record.samples:,} samples", repair="choose another --out, or remove that folder")
+        raise PoolError(f"{pool.path} holds pool {pool.record.name} with {pool.record.samples:,} samples", repair=repair)
+    if pool.record.networks != networks:
+        raise PoolError(f"{pool.path} holds pool {name} with scores of other reference networks than today's", repair=repair)
     return pool
 
 

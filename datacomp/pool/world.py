@@ -4,7 +4,7 @@ A scene is a row of a table: the objects that are drawn, the vice that the web g
 docs/miniature.md states the rules; `datacomp.pool.draw` makes the pixels, `datacomp.pool.questions` the scenes of test sets.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -92,11 +92,12 @@ POOL = Mixture(
     near_duplicates=0.20,
     tail=0.5,
 )
-# What the reference networks learnt from: a web of which about half is faithful, nearly all of it in English.
+# What the stronger reference network learnt from: a web of which about half is faithful, nearly all of it in English. Its long captions are few,
+# for a network that has seen many gives them higher scores than short ones that are as true.
 WEB_LIKE = Mixture(
     captions={
-        "faithful short": 0.30,
-        "faithful long": 0.22,
+        "faithful short": 0.40,
+        "faithful long": 0.12,
         "foreign": 0.03,
         "vague": 0.10,
         "partly wrong": 0.08,
@@ -108,6 +109,9 @@ WEB_LIKE = Mixture(
     near_duplicates=0.10,
     tail=0.5,
 )
+
+# And the weaker one: most of its captions belong to other pictures, and a fifth is faithful.
+MISMATCHED_WEB = replace(WEB_LIKE, captions=WEB_LIKE.captions | {"faithful short": 0.16, "faithful long": 0.05, "partly wrong": 0.15, "mismatched": 0.45})
 
 _CLUSTERS = 800
 _FOREIGN_FAITHFUL = 0.5  # the others stand on pages of shops, beside any picture

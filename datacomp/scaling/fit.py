@@ -20,6 +20,7 @@ _GRID = {"normaliser": 16, "irreducible": 9, "half_life": 13}
 _STARTS = 6
 _NEVER = 1e9  # the half-life in repetitions of a pool that never wears out
 _BELOW = 1e-4  # the irreducible error stays so far below the least that was measured
+_AT_BOUND = 1e-6  # as near a parameter is at its bound
 _ILL = 1e5  # condition of the scaled Jacobian above which directions cannot be told apart
 
 
@@ -179,9 +180,12 @@ def fit(samples: dict[str, float], points: Sequence[Point], *, is_known: bool = 
     best, loss = min((problem.solve(start, held) for start in starts), key=lambda found: found[1])
     freedom = len(points) - len(best) + len(held)
     deviation = 1.0 if is_known else float(np.sqrt(loss / freedom)) if freedom else 0.0
-    is_free = (best > problem.bounds[0] + 1e-6) & (best < problem.bounds[1] - 1e-6)
+    low, high = problem.bounds
+    is_held = np.isin(np.arange(len(best)), held)
+    is_free = (best > low + _AT_BOUND) & (best < high - _AT_BOUND) & ~is_held
+    best = np.where(is_free | is_held, best, np.where(best > low + _AT_BOUND, high, low))  # how near the bound the solver stopped says nothing
     jacobian = problem.jacobian(best) * is_free
-    tells = [*_warnings(problem, is_free | np.isin(np.arange(len(best)), held), jacobian), *_mixed(points)]
+    tells = [*_warnings(problem, is_free | is_held, jacobian), *_mixed(points)]
     covariance = np.asarray(np.linalg.pinv(jacobian.T @ jacobian) * deviation**2, np.float64)
     pools = {name: Pool(samples[name], -float(np.exp(best[2 + 2 * n])), float(np.exp(best[3 + 2 * n]))) for n, name in enumerate(samples)}
     shared = Shared(float(np.exp(best[0])), float(best[1]))
