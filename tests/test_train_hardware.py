@@ -34,7 +34,7 @@ ALONE = Hardware(workers=0, threads=1)
 
 @pytest.fixture(scope="module")
 def recipe(tiny_scale):
-    """The tiny scale with the learning rate of DataComp's debug scale."""
+    """The tiny scale with the learning rate of DataComp's debug scale: AdamW makes of a rounding error in a tiny gradient up to a learning rate in a weight."""
     return tiny_scale.model_copy(update={"optimizer": tiny_scale.optimizer.model_copy(update={"learning_rate": 1e-4})})
 
 
@@ -45,21 +45,25 @@ def whole(recipe, small_shards, tmp_path_factory):
 
 
 def largest_difference(run, other):
-    """The largest difference of two runs' weights, but for one in ten thousand: AdamW makes of a rounding error in a tiny gradient up to a learning rate."""
+    """The largest difference of two runs' weights but for biases of keys: attention does not depend on them, and AdamW makes steps of rounding errors."""
     ours, theirs = (load.read_tensors(found.weights()) for found in (run, other))
     assert ours.keys() == theirs.keys()
-    return float(torch.cat([(ours[name] - theirs[name]).abs().flatten() for name in ours]).quantile(0.9999))
+    differences = {name: (ours[name] - theirs[name]).abs() for name in ours}
+    for name in ours:
+        if name.endswith("in_proj_bias"):
+            differences[name].chunk(3)[1].zero_()  # of queries, keys and values
+    return max(float(difference.max()) for difference in differences.values())
 
 
 def test_a_hundredth_of_the_learning_rate_is_seen(recipe, small_shards, whole, tmp_path):
     faster = recipe.model_copy(update={"optimizer": recipe.optimizer.model_copy(update={"learning_rate": 1.01e-4})})
-    assert largest_difference(train(faster, (small_shards,), tmp_path / "run", hardware=ALONE), whole) > 4e-6
+    assert largest_difference(train(faster, (small_shards,), tmp_path / "run", hardware=ALONE), whole) > 1e-5
 
 
 @pytest.mark.parametrize("accumulate", [2, 4])
 def test_a_batch_in_parts_gives_the_whole_batch_s_weights(recipe, small_shards, whole, tmp_path, accumulate):
     parts = train(recipe, (small_shards,), tmp_path / "run", hardware=ALONE._replace(accumulate=accumulate))
-    assert 0 < largest_difference(parts, whole) < 2e-6
+    assert 0 < largest_difference(parts, whole) < 1e-6
 
 
 def stream_of(recipe, shards):
@@ -88,7 +92,7 @@ def test_a_batch_in_parts_gives_the_whole_batch_s_gradients(recipe, small_shards
 def test_two_processes_give_the_weights_of_one(recipe, small_shards, whole, tmp_path, accumulate):
     two = train(recipe, (small_shards,), tmp_path / "run", hardware=ALONE._replace(devices=2, accumulate=accumulate))
     assert two.record.processes == 2
-    assert 0 < largest_difference(two, whole) < 2e-6
+    assert 0 < largest_difference(two, whole) < 1e-6
 
 
 def test_sparing_memory_changes_no_bit(recipe, small_shards, whole, tmp_path):
@@ -137,7 +141,7 @@ def test_torchrun_starts_the_same_run(command, tmp_path):
         subprocess.run([*launcher, *command, "--out", str(tmp_path / name)], check=True, timeout=300)
         made.append(runs.read(tmp_path / name))
     assert made[1].record.processes == 2
-    assert largest_difference(*made) < 2e-6
+    assert largest_difference(*made) < 1e-6
 
 
 def points_can_be_read(run):
@@ -183,7 +187,7 @@ def test_samples_that_cannot_be_read_are_replaced_and_counted(recipe, small_shar
     assert len(counts) == 1
     assert 0 < counts.pop() < 0.15 * recipe.budget.samples_seen
     assert made[0].digest == made[1].digest
-    assert largest_difference(made[0], made[2]) < 2e-6
+    assert largest_difference(made[0], made[2]) < 1e-6
     assert largest_difference(made[0], whole) > 1e-5
 
 

@@ -1,6 +1,6 @@
 """What the generated world needs besides its pool: test sets, the oracle's list, and the reference networks behind its scores.
 
-`python -m datacomp.pipelines.miniature OUT` trains the reference networks again (about eight minutes on two cores).
+`python -m datacomp.pipelines.miniature OUT` trains the reference networks again (about ten minutes on two cores).
 """
 
 import io

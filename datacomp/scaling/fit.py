@@ -181,9 +181,9 @@ def fit(samples: dict[str, float], points: Sequence[Point], *, is_known: bool = 
     freedom = len(points) - len(best) + len(held)
     deviation = 1.0 if is_known else float(np.sqrt(loss / freedom)) if freedom else 0.0
     low, high = problem.bounds
-    is_held = np.isin(np.arange(len(best)), held)
-    is_free = (best > low + _AT_BOUND) & (best < high - _AT_BOUND) & ~is_held
-    best = np.where(is_free | is_held, best, np.where(best > low + _AT_BOUND, high, low))  # how near the bound the solver stopped says nothing
+    is_held, is_low, is_high = np.isin(np.arange(len(best)), held), best <= low + _AT_BOUND, best >= high - _AT_BOUND
+    is_free = ~(is_held | is_low | is_high)
+    best = np.select([is_held, is_low, is_high], [best, low, high], best)  # how near the bound the solver stopped says nothing
     jacobian = problem.jacobian(best) * is_free
     tells = [*_warnings(problem, is_free | is_held, jacobian), *_mixed(points)]
     covariance = np.asarray(np.linalg.pinv(jacobian.T @ jacobian) * deviation**2, np.float64)
