@@ -75,6 +75,7 @@ class Mixture:
     pictures: dict[str, float]
     near_duplicates: float  # share of samples that are another shot of one of a few hundred scenes
     tail: float  # concept of rank r is drawn in proportion to r ** -tail
+    several: float = 0.4  # share of pictures with two to five objects, each number as often
 
 
 POOL = Mixture(
@@ -92,8 +93,8 @@ POOL = Mixture(
     near_duplicates=0.20,
     tail=0.5,
 )
-# What the stronger reference network learnt from: a web of which about half is faithful, nearly all of it in English. Its long captions are few,
-# for a network that has seen many gives them higher scores than short ones that are as true.
+# What reference networks learn from: a web of which about half is faithful, nearly all of it in English. Its long captions are few, for a network
+# that has seen many gives them higher scores than short ones that are as true.
 WEB_LIKE = Mixture(
     captions={
         "faithful short": 0.40,
@@ -109,8 +110,10 @@ WEB_LIKE = Mixture(
     near_duplicates=0.10,
     tail=0.5,
 )
-
-# And the weaker one: most of its captions belong to other pictures, and a fifth is faithful.
+# The stronger one's: in a batch, the pairs of one concept push each other's similarity down, so that what is frequent scores lower than what is
+# rare and as true. Concepts are as frequent as each other here, and several objects, which are easier to recognize, are more frequent than one.
+BALANCED_WEB = replace(WEB_LIKE, tail=0.0, several=0.75)
+# The weaker one's: most captions belong to other pictures, and a fifth is faithful.
 MISMATCHED_WEB = replace(WEB_LIKE, captions=WEB_LIKE.captions | {"faithful short": 0.16, "faithful long": 0.05, "partly wrong": 0.15, "mismatched": 0.45})
 
 _CLUSTERS = 800
@@ -148,7 +151,7 @@ def _attributes(mixture: Mixture, seed: int, scene: np.ndarray[Any, np.dtype[np.
     """What is in some pictures."""
     ranks = draws.permutation(len(CONCEPTS), seed, "ranks")
     concept = ranks[draws.choice(np.arange(1, len(CONCEPTS) + 1) ** -mixture.tail, seed, "concept", scene)]
-    count = draws.choice((0.6, 0.1, 0.1, 0.1, 0.1), seed, "count", scene)
+    count = draws.choice((1 - mixture.several, *[mixture.several / 4] * 4), seed, "count", scene)
     return pl.DataFrame(
         {
             "concept": concept,
