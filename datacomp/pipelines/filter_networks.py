@@ -33,9 +33,9 @@ CLASSIFIER = "classifier"
 FILE = "networks.json"
 _SEEDS = {"clean": 1_001, "raw": 1_002, "labels": 1_003}  # of worlds of their own, far from every pool's, test set's and reference's
 _CLEAN = replace(
-    world.WEB_LIKE,
-    captions={kind: share * (kind in world.FAITHFUL) for kind, share in world.WEB_LIKE.captions.items()},
-    pictures={kind: float(kind == "sound") for kind in world.WEB_LIKE.pictures},
+    world.BALANCED_WEB,
+    captions={kind: share * (kind in world.FAITHFUL) for kind, share in world.BALANCED_WEB.captions.items()},
+    pictures={kind: float(kind == "sound") for kind in world.BALANCED_WEB.pictures},
     near_duplicates=0.0,
 )
 
