@@ -73,7 +73,7 @@ def build(
 
 @group.command(epilog="Example: datacomp pool oracle --pool build/pool --out build/oracle.npy")
 def oracle(pool: Pool, out: Out) -> None:
-    """List what is sound and faithful in a generated pool, from its truth: an upper bound, and no valid entry."""
+    """List what is sound and faithful in a generated pool, from its truth: what filters are held against, and no valid entry."""
     from datacomp.artifacts import pool as pools
     from datacomp.pipelines import miniature
 

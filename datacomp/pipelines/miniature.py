@@ -84,7 +84,7 @@ def _members(asked: questions.Questions, number: int) -> dict[str, bytes]:
 
 
 def oracle(pool: Pool, out: Path) -> Subset:
-    """Write the list of a generated pool's samples that are sound and faithfully captioned, from its truth: the best a filter could do.
+    """Write the list of a generated pool's samples that are sound and faithfully captioned, from its truth: what filters are held against.
 
     It is no valid entry, and says so.
     """
