@@ -182,7 +182,7 @@ def test_at_nano_the_expected_scores_come_out_and_filters_are_told_apart(data, t
     for name, listed in lists.items():
         out = tmp_path / name
         entry = Chain(scale, pool.path, listed.path, About(method=name, author="a test"), out, suite, seeds=seeds, data=data).run()
-        scores.append([averages.aggregates(suite, [seed.tasks])[averages.AVERAGE].value for seed in entry.runs])
+        scores.append(averages.seed_means(suite, suite.counting, [run.tasks for run in entry.runs])[0])
         if name in known.baselines:
             assert not calibrate.compare([runs.read(out / f"seed{seed}") for seed in seeds], suite, known, name).outside
     chance = statistics.fmean(task.chance for task in suite.tasks)
