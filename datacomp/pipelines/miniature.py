@@ -28,7 +28,7 @@ from datacomp.train.run import train
 
 ORACLE = "oracle"
 # The weaker and the stronger network: what it learns from, in how many steps.
-REFERENCES = {"b32": (world.MISMATCHED_WEB, 300), "l14": (world.BALANCED_WEB, 4000)}
+REFERENCES = {"b32": (world.MISMATCHED_WEB, 400), "l14": (world.BALANCED_WEB, 4000)}
 _REFERENCE_WORLD_SEED = 7  # far from every pool's and every test set's
 _REFERENCE_SAMPLES = 204_800
 
