@@ -20,11 +20,12 @@ _TEMPLATES = {
     "objects": ("a {c}", "the {c}", "a photo of a {c}", "picture of a {c}"),
     "shape": ("a {c}", "a photo of a {c}", "picture of a {c}", "{c} on a wall"),
     "colour": ("a {c} shape", "a photo of a {c} object", "picture of a {c} thing"),
+    "count": ("{c} on a grey background",),
+    "position": ("a medium plain {c} of the picture, on a grey background",),
 }
-# Questions about structure name concepts, as the captions do that tell of it; what the class's mean says is about none of them.
-_NAMED = (("red", "star"), ("blue", "circle"), ("green", "square"), ("yellow", "heart"), ("purple", "arrow"), ("orange", "cross"), ("pink", "moon"))
-_MANY = tuple(f"{{c}} plain {colour} {world.plural(shape)} on a grey background" for colour, shape in _NAMED)
-_PLACE = tuple(f"a medium plain {colour} {shape} {{c}} of the picture, on a grey background" for colour, shape in _NAMED)
+# Questions about structure show and name a few concepts, one of each colour: captions that tell of count or place name what is there as well, and what
+# prompts of other concepts say on average about a place is a matter of chance.
+_NAMED = tuple(zip(("star", "cross", "heart", "square", "diamond", "circle", "arrow", "moon"), world.COLOURS, strict=True))
 _MOST_DRAWN = 4  # scenes drawn for each pair that is kept, so that no caption comes twice
 
 
@@ -51,13 +52,7 @@ def ask(variant: str, seed: int, samples: int) -> Questions:
     concept = number % len(world.CONCEPTS)
     shape, colour = concept // len(world.COLOURS), concept % len(world.COLOURS)
     light = number // len(world.CONCEPTS) % len(world.LIGHTS) if variant == "light" else np.zeros_like(number)
-    scenes = scenes.with_columns(
-        concept=pl.Series(concept),
-        shape=world.pick(world.SHAPES, shape),
-        colour=world.pick(world.COLOURS, colour),
-        light=world.pick(world.LIGHTS, light),
-        count=pl.lit(1, pl.Int64),
-    ).with_columns(**_CHANGES.get(variant, {}))
+    scenes = _showing(scenes, concept).with_columns(light=world.pick(world.LIGHTS, light), count=pl.lit(1, pl.Int64), **_CHANGES.get(variant, {}))
     if variant == "shape":
         return Questions(scenes, world.SHAPES, _TEMPLATES["shape"], tuple(shape.tolist()))
     if variant == "colour":
@@ -75,15 +70,27 @@ _CHANGES: dict[str, dict[str, pl.Expr]] = {  # what a shift changes in its scene
 }
 
 
+def _showing(scenes: pl.DataFrame, concept: Any) -> pl.DataFrame:
+    """The scenes with other objects in them."""
+    shape, colour = concept // len(world.COLOURS), concept % len(world.COLOURS)
+    return scenes.with_columns(concept=pl.Series(concept), shape=world.pick(world.SHAPES, shape), colour=world.pick(world.COLOURS, colour))
+
+
 def _structure(variant: str, scenes: pl.DataFrame, number: Any) -> Questions:
-    scenes = scenes.with_columns(light=pl.lit(world.LIGHTS[0]))
+    """Each of a few concepts in each number or place, which together are the class."""
     if variant == "count":
-        classes = world.COUNTS[1:]  # one object has captions of another form
-        label = number % len(classes)
-        return Questions(scenes.with_columns(count=pl.Series(label + 2), position=pl.lit("centre")), classes, _MANY, tuple(label.tolist()))
-    label = number % len(world.POSITIONS)
-    scenes = scenes.with_columns(count=pl.lit(1, pl.Int64), position=world.pick(world.POSITIONS, label))
-    return Questions(scenes, tuple(world.PLACES.values()), _PLACE, tuple(label.tolist()))
+        ways = [f"{count} plain {{colour}} {{shapes}}" for count in world.COUNTS[1:]]  # one object has captions of another form
+    else:
+        ways = [f"{{colour}} {{shape}} {place}" for place in world.PLACES.values()]
+    classes = tuple(way.format(colour=colour, shape=shape, shapes=world.plural(shape)) for shape, colour in _NAMED for way in ways)
+    label = number % len(classes)
+    named, way = label // len(ways), label % len(ways)
+    scenes = _showing(scenes, np.array([world.CONCEPTS.index(one) for one in _NAMED])[named]).with_columns(light=pl.lit(world.LIGHTS[0]))
+    if variant == "count":
+        scenes = scenes.with_columns(count=pl.Series(way + 2), position=pl.lit("centre"))
+    else:
+        scenes = scenes.with_columns(count=pl.lit(1, pl.Int64), position=world.pick(world.POSITIONS, way))
+    return Questions(scenes, classes, _TEMPLATES[variant], tuple(label.tolist()))
 
 
 def _pairs(seed: int, samples: int) -> Questions:
