@@ -50,7 +50,7 @@ def ask(variant: str, seed: int, samples: int) -> Questions:
     if variant in ("count", "position"):
         return _structure(variant, scenes, number)
     concept = number % len(world.CONCEPTS)
-    shape, colour = concept // len(world.COLOURS), concept % len(world.COLOURS)
+    shape, colour = np.divmod(concept, len(world.COLOURS))
     light = number // len(world.CONCEPTS) % len(world.LIGHTS) if variant == "light" else np.zeros_like(number)
     scenes = _showing(scenes, concept).with_columns(light=world.pick(world.LIGHTS, light), count=pl.lit(1, pl.Int64), **_CHANGES.get(variant, {}))
     if variant == "shape":
@@ -72,24 +72,24 @@ _CHANGES: dict[str, dict[str, pl.Expr]] = {  # what a shift changes in its scene
 
 def _showing(scenes: pl.DataFrame, concept: Any) -> pl.DataFrame:
     """The scenes with other objects in them."""
-    shape, colour = concept // len(world.COLOURS), concept % len(world.COLOURS)
-    return scenes.with_columns(concept=pl.Series(concept), shape=world.pick(world.SHAPES, shape), colour=world.pick(world.COLOURS, colour))
+    shapes, colours = zip(*world.CONCEPTS, strict=True)
+    return scenes.with_columns(concept=pl.Series(concept), shape=world.pick(shapes, concept), colour=world.pick(colours, concept))
 
 
 def _structure(variant: str, scenes: pl.DataFrame, number: Any) -> Questions:
     """Each of a few concepts in each number or place, which together are the class."""
-    if variant == "count":
-        ways = [f"{count} plain {{colour}} {{shapes}}" for count in world.COUNTS[1:]]  # one object has captions of another form
+    if variant == "count":  # one object has captions of another form
+        ways = [(f"{word} plain {{colour}} {{shapes}}", count, "centre") for count, word in enumerate(world.COUNTS[1:], 2)]
     else:
-        ways = [f"{{colour}} {{shape}} {place}" for place in world.PLACES.values()]
-    classes = tuple(way.format(colour=colour, shape=shape, shapes=world.plural(shape)) for shape, colour in _NAMED for way in ways)
+        ways = [(f"{{colour}} {{shape}} {words}", 1, position) for position, words in world.PLACES.items()]
+    names, counts, positions = zip(*ways, strict=True)
+    classes = tuple(name.format(colour=colour, shape=shape, shapes=world.plural(shape)) for shape, colour in _NAMED for name in names)
     label = number % len(classes)
-    named, way = label // len(ways), label % len(ways)
-    scenes = _showing(scenes, np.array([world.CONCEPTS.index(one) for one in _NAMED])[named]).with_columns(light=pl.lit(world.LIGHTS[0]))
-    if variant == "count":
-        scenes = scenes.with_columns(count=pl.Series(way + 2), position=pl.lit("centre"))
-    else:
-        scenes = scenes.with_columns(count=pl.lit(1, pl.Int64), position=world.pick(world.POSITIONS, way))
+    named, way = np.divmod(label, len(ways))
+    concepts = np.array([world.CONCEPTS.index(one) for one in _NAMED])
+    scenes = _showing(scenes, concepts[named]).with_columns(
+        light=pl.lit(world.LIGHTS[0]), count=pl.Series(np.array(counts)[way]), position=world.pick(positions, way)
+    )
     return Questions(scenes, classes, _TEMPLATES[variant], tuple(label.tolist()))
 
 
