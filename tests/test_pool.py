@@ -159,6 +159,16 @@ def test_pools_and_test_sets_share_no_scene():
     assert tests["scene"].min() > 1 << 47
 
 
+@pytest.mark.parametrize("variant", ["count", "position"])
+def test_a_question_about_structure_names_what_its_picture_shows(variant):
+    asked = questions.ask(variant, 1000, 320)
+    for scene, label in zip(asked.scenes.iter_rows(named=True), asked.labels, strict=True):
+        shown = {"count": world.COUNTS[scene["count"] - 1], "position": world.PLACES[scene["position"]]}[variant]
+        assert world.CONCEPTS[scene["concept"]] == (scene["shape"], scene["colour"])
+        assert all(words in asked.classes[label] for words in (scene["shape"], scene["colour"], shown))
+    assert {asked.labels.count(label) for label in range(len(asked.classes))} == {320 // len(asked.classes)}
+
+
 def test_a_pool_without_metadata_is_refused(tmp_path):
     with pytest.raises(PoolError, match="is no pool"):
         pools.read(tmp_path)
