@@ -29,7 +29,7 @@ tenths, each trained on alone at some budgets; the same tenths at a larger budge
   behind the best union. Runs that designs share were not made again.
 * *Nearest point* guesses the error of the same tenth at the nearest budget that was fitted, for a union the mean of its tenths' ones. *Plain power law* is
   the same fit with half-lives without end: a second look at a sample is worth as much as the first. Both are made of whole tenths.
-* What was measured before 2026-11-30 had other scores, and another way to ask about places, which made much of its noise (`docs/log.md`).
+* What was measured before 2026-11-30 had other scores, and another way to ask about places and numbers, by prompts of other concepts (`docs/log.md`).
 """
 
 
