@@ -56,7 +56,7 @@ def main() -> None:
     for name, seeds in SCALES.items():
         parser.add_argument(f"--seeds-{name}", default=seeds)
     parser.add_argument("--suite", default="nano")
-    parser.add_argument("--recipe", default="miniature")
+    parser.add_argument("--recipe", default=filter_networks.RECIPE)
     parser.add_argument("--fraction", type=float, default=Study.fraction)
     parser.add_argument("--clean", type=int, default=Networks.clean_samples)
     parser.add_argument("--samples", type=int, help="of the pools")

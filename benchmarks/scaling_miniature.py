@@ -2,10 +2,10 @@
 
     python benchmarks/scaling_miniature.py --out DIR [--dry-run] [--seeds 0,1,2] [--record FILE] [--at-once N]
 
-Two hours on two cores: the best four tenths of half of nano's pool, alone and together, each trained on at four or five budgets with three seeds, and a
-random half of each tenth at two. What is measured stands in the record, DIR/runs.json by default, and is not run again, wherever the record is taken;
-docs/scaling/runs.json is the one that `make docs` reads. Writes the page with its pictures below DIR as docs/ holds them. The claims of
-arXiv 2404.07177 are printed with whether they show.
+Two hours on two cores: the best four tenths of half of nano's pool by a filter network's score, alone and together, each trained on at four or five
+budgets with three seeds, and a random half of each tenth at two. What is measured stands in the record, DIR/runs.json by default, and is not run again,
+wherever the record is taken; docs/scaling/runs.json is the one that `make docs` reads. Writes the page with its pictures below DIR as docs/ holds them.
+The claims of arXiv 2404.07177 are printed with whether they show.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--record", type=Path, help="where every run is kept")
     parser.add_argument("--pool", type=Path, help="one that lies there already, instead of a part of nano's")
     parser.add_argument("--pool-samples", type=int, default=given.pool_samples)
-    parser.add_argument("--score", default=given.score)
+    parser.add_argument("--score", default=given.score, help="a column of the pool's metadata; by default a filter network that is trained first")
     parser.add_argument("--buckets", type=int, default=given.buckets)
     parser.add_argument("--best", type=int, default=given.best, help="so many of them are trained on")
     parser.add_argument("--budgets", type=numbers, default=given.budgets, help="samples seen, whose errors are fitted")

@@ -1,11 +1,16 @@
 """Verdicts on scaling laws come out both ways, as the rows say; predictions are counted as they are defined; the page shows what there is."""
 
 import numpy as np
+import polars as pl
 import pytest
 
+from datacomp import uids
+from datacomp.artifacts import subset
+from datacomp.declared import filter_recipe
 from datacomp.errors import StageError
 from datacomp.pipelines import compared, scaling_evidence, scaling_page, scaling_study
 from datacomp.pipelines.claims import Settings, Where
+from datacomp.pipelines.filter_networks import Networks
 from datacomp.pipelines.scaling_evidence import CLAIMS, Row
 from datacomp.pipelines.scaling_study import Design
 from datacomp.scaling import laws
@@ -133,7 +138,7 @@ def test_the_page_has_all_tables_and_pictures_and_says_where_there_is_nothing(la
 # The runs
 
 
-SMALL = Design(600, 2, 2, (96, 128, 160, 192), (224,), (2,), (96, 224))
+SMALL = Design(600, 2, 2, (96, 128, 160, 192), (224,), (2,), (96, 224), score="clip_l14_similarity_score")
 
 
 @pytest.fixture
@@ -151,6 +156,20 @@ def test_a_plan_says_every_run_and_its_cost(small, tmp_path):
     assert lines.startswith("24 runs to do, 3,840 samples seen in all")
     assert lines.count("to do     0-50 + 50-100, seed 1") == 2
     assert not (tmp_path / "runs.json").exists()
+
+
+def test_buckets_are_by_the_score_of_a_network_on_clean_pairs(small_pool, small_suite, tmp_path, monkeypatch):
+    network = Networks(tmp_path / "networks", tmp_path / "networks.json", small_suite[0], filter_recipe.load("miniature")).makers()["CLIP score b32"]()
+    asked = []
+    monkeypatch.setattr(Networks, "trained", lambda _self, share: asked.append(share) or network)
+    where = Where(tmp_path / "out", tmp_path / "runs.json")
+    least, *_ = scaling_study.comparisons(Design(buckets=2, best=2, unions=(), pool=small_pool.path), where, Settings())
+    for arm in least.arms:
+        arm.make(tmp_path / f"{arm.name}.npy")
+    scores = pl.concat([pl.read_parquet(path) for path in sorted((where.out / "scores").glob("*.parquet"))]).sort("score", descending=True)
+    halves = [set(uids.text(subset.read(tmp_path / f"{name}.npy").uids)) for name in ("0-50", "50-100")]
+    assert set(asked) == {0.0}
+    assert halves == [set(scores["uid"][:300]), set(scores["uid"][300:])]
 
 
 @pytest.mark.slow

@@ -9,6 +9,8 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from datacomp import digest, files, progress, tars
+from datacomp.artifacts import pool as artifacts
+from datacomp.artifacts.scores import Scores
 from datacomp.artifacts.shards import ShardSet
 from datacomp.board import averages
 from datacomp.declared import pool as pools
@@ -26,11 +28,15 @@ from datacomp.pipelines.dfn import Against, How, Sets
 from datacomp.pipelines.paired import Mean
 from datacomp.pool import draw, questions, synthetic, world
 from datacomp.records import Count, Digest, Line
+from datacomp.score import run as scoring
+from datacomp.score.base import COSINE, Method
 from datacomp.train import export, webdataset
 from datacomp.train.webdataset import Weighted
 
 CLASSIFIER = "classifier"
 FILE = "networks.json"
+RECIPE = "miniature"
+_BATCH = 256
 _SEEDS = {"clean": 1_001, "raw": 1_002, "labels": 1_003}  # of worlds of their own, far from every pool's, test set's and reference's
 _CLEAN = replace(
     world.BALANCED_WEB,
@@ -98,12 +104,16 @@ class Networks:
 
     def trained(self, share: float) -> Path:
         """A filter network, of which so large a share of the pairs drawn in training is raw."""
-        out = self.out / "dfn" / f"{100 * share:g}"
+        out = self.place(share).parent
         mixed = ((self.clean, 1 - share), (self.raw, share))
         base = tuple(Weighted(found, weight) for found, weight in mixed if weight > 0)
         labels = ((self._labels(), 1.0),) if self.recipe.tuning else ()
         dfn.make(self.recipe, Sets(base, labels=labels), None, self._against(), out, self.how)
-        return out / dfn.NETWORK
+        return self.place(share)
+
+    def place(self, share: float) -> Path:
+        """Where such a filter network lies."""
+        return self.out / "dfn" / f"{100 * share:g}" / dfn.NETWORK
 
     def features(self) -> Network:
         """The network behind the classifier: the pool's weaker reference."""
@@ -115,6 +125,17 @@ class Networks:
         if not (head / "classifier.json").is_file():
             classify.make(self.features(), classify.Kinds(self.clean, self.raw), head, against=self._against(), samples=self.clean_samples)
         return head
+
+    def scored(self, pool: Path, out: Path, *, share: float) -> Scores:
+        """A pool's scores by a filter network: cosines of its towers."""
+        return self._scored(pool, choose.one(None, f"local-dir:{self.trained(share)}", None), COSINE, out)
+
+    def classified(self, pool: Path, out: Path) -> Scores:
+        """A pool's scores by the classifier."""
+        return self._scored(pool, self.features(), Method("classifier", (("head", str(self.head())),)), out)
+
+    def _scored(self, pool: Path, network: Network, method: Method, out: Path) -> Scores:
+        return scoring.score(artifacts.read(pool), network, out, scoring.Settings(None, _BATCH, self.workers, method))
 
     @cached_property
     def clean(self) -> ShardSet:

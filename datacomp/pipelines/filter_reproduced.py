@@ -18,14 +18,13 @@ from datacomp.pipelines.filter_study import ARMS, TRAINED, At, Study
 from datacomp.pipelines.paired import Table
 
 Found: TypeAlias = Row | OwnScores
-RECIPE = "miniature"
-_MINUTES, _TRAINED_MINUTES = 2.5, 4.0  # of an arm with three seeds; of one whose network is trained first
+_MINUTES, _TRAINED_MINUTES = 2.5, 6.5  # of an arm with three seeds; of one whose network is trained first
 
 
 def study(where: Where, settings: Settings, arms: Sequence[str] = ()) -> Study:
     """The study in a folder."""
     at = At(scales.load(settings.scale), settings.seeds)
-    networks = Networks(where.out / "networks", where.record.parent / FILE, suites.load(settings.suite), filter_recipe.load(RECIPE))
+    networks = Networks(where.out / "networks", where.record.parent / FILE, suites.load(settings.suite), filter_recipe.load(filter_networks.RECIPE))
     return Study(where.out, where.record, networks, (at,), at_once=settings.at_once, only=tuple(arms))
 
 

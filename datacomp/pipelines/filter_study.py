@@ -7,25 +7,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datacomp.artifacts import pool as pools
+from datacomp.artifacts.scores import Scores
 from datacomp.artifacts.subset import Subset
 from datacomp.declared import pool as declared
 from datacomp.declared.scale import Scale
 from datacomp.filters.apply import apply
 from datacomp.filters.catalog import Option
 from datacomp.network import choose
-from datacomp.network.choose import Network
 from datacomp.pipelines import compared
 from datacomp.pipelines.compare import Arm, Comparison
 from datacomp.pipelines.filter_networks import CLASSIFIER, Networks, score_title, title
 from datacomp.pipelines.paired import Table
 from datacomp.pool import synthetic
-from datacomp.score import run as scoring
-from datacomp.score.base import COSINE, Method
 
 NONE, RANDOM = "no filter", "random"
 SCORES, TRAINED = tuple(map(score_title, choose.PREFIXES)), tuple(map(title, Networks.poison))
 ARMS = (NONE, RANDOM, *SCORES, *TRAINED, CLASSIFIER)
-_BATCH = 256
 
 
 class At(NamedTuple):
@@ -60,8 +57,8 @@ class Study:
             RANDOM: partial(self._filtered, pool, "random", {"fraction": self.fraction}),
         }
         found |= {score_title(prefix): partial(self._filtered, pool, "clip_score", {"score": prefix, **best}) for prefix in choose.PREFIXES}
-        found |= {title(share): partial(self._by_network, pool, share) for share in self.networks.poison}
-        found[CLASSIFIER] = partial(self._by_classifier, pool)
+        found |= {title(share): partial(self._by_scores, pool, partial(self.networks.scored, share=share)) for share in self.networks.poison}
+        found[CLASSIFIER] = partial(self._by_scores, pool, self.networks.classified)
         return tuple(Arm(name, make) for name, make in found.items() if not self.only or name in self.only)
 
     def told(self) -> list[str]:
@@ -93,14 +90,7 @@ class Study:
     def _filtered(self, pool: Path, name: str, options: dict[str, Option], path: Path) -> Subset:
         return apply(name, options, pools.read(pool), path, workers=self.networks.workers)
 
-    def _by_network(self, pool: Path, share: float, path: Path) -> Subset:
-        return self._by_scores(pool, choose.one(None, f"local-dir:{self.networks.trained(share)}", None), COSINE, path)
-
-    def _by_classifier(self, pool: Path, path: Path) -> Subset:
-        return self._by_scores(pool, self.networks.features(), Method("classifier", (("head", str(self.networks.head())),)), path)
-
-    def _by_scores(self, pool: Path, network: Network, method: Method, path: Path) -> Subset:
+    def _by_scores(self, pool: Path, score: Callable[[Path, Path], Scores], path: Path) -> Subset:
         """The best by scores that lie beside the lists."""
-        settings = scoring.Settings(None, _BATCH, self.networks.workers, method)
-        scored = scoring.score(pools.read(pool), network, path.parents[1] / "scores" / path.stem, settings)
-        return self._filtered(pool, "score", {"scores": str(scored.path), "fraction": self.fraction, "exact_count": True}, path)
+        table = score(pool, path.parents[1] / "scores" / path.stem)
+        return self._filtered(pool, "score", {"scores": str(table.path), "fraction": self.fraction, "exact_count": True}, path)
