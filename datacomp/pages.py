@@ -27,9 +27,14 @@ def target(out: Path) -> Path:
     return page
 
 
+def shared_style() -> str:
+    """The look that these pages and the leaderboard share."""
+    return (_STATIC / "base.css").read_text(encoding="utf-8")
+
+
 def dress(style: str, script: str = "") -> dict[str, str]:
-    """What a template's head needs: the style that all pages share with the page's own, its script, the icon, and the policy."""
-    style = (_STATIC / "page.css").read_text(encoding="utf-8") + style
+    """What a template's head needs: the style that such pages share with the page's own, its script, the icon, and the policy."""
+    style = shared_style() + (_STATIC / "page.css").read_text(encoding="utf-8") + style
     icon = base64.b64encode((_STATIC / "icon.svg").read_bytes()).decode()
     scripts = f"script-src {_hash(script)}; " if script else ""
     return {

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import jinja2
 
-from datacomp import digest, files, rooms
+from datacomp import digest, files, pages, rooms
 from datacomp.board import published, rank, view
 from datacomp.board.rank import Board
 from datacomp.errors import StageError
@@ -57,6 +57,7 @@ def texts(board: Board, others: tuple[published.Table, ...]) -> dict[str, str]:
     sections = [view.section(table) for table in board.tables]
     scales = view.across_scales([found for found in sections if not found.table.earlier])
     written = {f"static/{name}": (_HERE / "static" / name).read_text(encoding="utf-8") for name in _STATIC}
+    written["static/board.css"] = pages.shared_style() + written["static/board.css"]
     written["index.html"] = _render("index.html", root="", sections=sections, scales=scales, left_out=board.left_out, field=published.best(others))
     written["published.html"] = _render("published.html", root="", tables=others, columns=published.COLUMNS)
     for section in sections:
