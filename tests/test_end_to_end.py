@@ -62,7 +62,7 @@ def chain(folder, out, data, seed=0):
 def test_the_chain_ends_in_an_entry_that_its_run_confirms(smoke):
     out = smoke / "undisturbed"
     entry = Entry.read(out / "entry.json")
-    assert entry.marks == ("draft scale", "draft suite", "for tests only", "single seed")
+    assert entry.marks == ("draft scale", "for tests only", "single seed")
     done = datacomp("verify", out / "entry.json", "--run", out / "seed0")
     assert "FAIL" not in done.stdout
     assert "trust level: artefacts checked" in done.stdout

@@ -244,7 +244,6 @@ FORGERIES = {
     "a run of another seed": (of_run(seed=7), "run at .*the entry has no run with its seed, 5"),
     "a seed twice": (lambda entry: entry["runs"].append(first(entry)), "rules of the track: two runs of the entry have the same seed"),
     "results of a run used for two": (fitted(second_is_first), "no run is another one: seeds 5 and 6 have the same metrics"),
-    "a mark taken away": (also(marks=[]), "marks"),
     "a single seed without its mark": (averaged(first_run_only), "marks: .*single seed"),
     "a mark of one's own": (lambda entry: entry["marks"].append("best of all"), "marks"),
     "no runs": (also(runs=[]), "is no entry record: runs"),
