@@ -134,6 +134,16 @@ def test_no_page_scrolls_sideways(browser, address, width, script):
             assert seen.page.evaluate("document.scrollingElement.scrollWidth - innerWidth") <= 0, name
 
 
+@pytest.mark.parametrize("width", [1265, 1440])  # the first is 1280 with a scroll bar
+def test_a_table_lies_within_its_frame_on_a_desktop(browser, address, width):
+    with watching(browser, viewport={"width": width, "height": 900}) as seen:
+        seen.goto(f"{address}/index.html")
+        over = "[...document.querySelectorAll('section.board .scroll')].map(frame => frame.scrollWidth - frame.clientWidth)"
+        assert set(seen.page.evaluate(over)) == {0}
+        seen.page.evaluate("document.querySelectorAll('th.method').forEach(head => { head.style.minWidth = '60rem'; })")
+        assert max(seen.page.evaluate(over)) > 0  # it could have been seen
+
+
 def test_the_head_of_a_long_table_stays_in_sight(browser, address):
     with watching(browser, viewport={"width": 1280, "height": 300}) as seen:
         seen.goto(f"{address}/index.html")
