@@ -117,7 +117,7 @@ def test_the_spread_is_pooled_within_baselines():
 
 
 def test_a_scale_without_figures_is_answered_with_those_that_have_some():
-    with pytest.raises(RecordError, match=r"nobody has written down scores to expect at scale smoke.*large, medium, nano, small, xlarge"):
+    with pytest.raises(RecordError, match=r"nobody has written down scores to expect at scale smoke.*large, medium, micro, nano, small, xlarge"):
         expected.load("smoke")
 
 

@@ -198,7 +198,7 @@ def other_weights(folder):
     [
         (lambda folder: (folder / "list.npy").unlink(), r"FAIL  file list\.npy: it is not there"),
         (lambda folder: (folder / "README.md").write_text("x"), r"FAIL  file README\.md: it is not the file that bundle\.json names"),
-        (lambda folder: change_entry(folder, marks=[]), "FAIL  marks"),
+        (lambda folder: change_entry(folder, marks=["best of all"]), "FAIL  marks"),
         (lambda folder: change_entry(folder, rules_sha256="0" * 64), "FAIL  digest of the rules"),
         (lambda folder: change_entry(folder, proposed_by="me@example.org"), r"FAIL  entry\.json tells nothing of this machine: an e-mail address"),
         (other_list, r"FAIL  list list\.npy: it is not the list"),
