@@ -104,16 +104,12 @@ class Networks:
 
     def trained(self, share: float) -> Path:
         """A filter network, of which so large a share of the pairs drawn in training is raw."""
-        out = self.place(share).parent
+        out = self.out / "dfn" / f"{100 * share:g}"
         mixed = ((self.clean, 1 - share), (self.raw, share))
         base = tuple(Weighted(found, weight) for found, weight in mixed if weight > 0)
         labels = ((self._labels(), 1.0),) if self.recipe.tuning else ()
         dfn.make(self.recipe, Sets(base, labels=labels), None, self._against(), out, self.how)
-        return self.place(share)
-
-    def place(self, share: float) -> Path:
-        """Where such a filter network lies."""
-        return self.out / "dfn" / f"{100 * share:g}" / dfn.NETWORK
+        return out / dfn.NETWORK
 
     def features(self) -> Network:
         """The network behind the classifier: the pool's weaker reference."""

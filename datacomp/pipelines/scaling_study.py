@@ -9,11 +9,12 @@ differences apart.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
 from datacomp.artifacts import pool as artifacts
+from datacomp.artifacts import scores
 from datacomp.board import averages
 from datacomp.declared import filter_recipe
 from datacomp.declared import pool as pools
@@ -60,7 +61,7 @@ class Design(NamedTuple):
 def comparisons(design: Design, where: Where, settings: Settings) -> list[Comparison]:
     """The runs of each budget, the least budget first."""
     scale, suite, pool = scales.load(settings.scale), suites.load(settings.suite), design.pool or where.out / "pool"
-    ranked = partial(_ranked, design, where, settings)
+    ranked = cache(partial(_ranked, design, where, settings, pool))  # once, however many lists
     alone, together = [Part(place, place + 1) for place in range(design.best)], [Part(0, count) for count in design.unions]
     joint, half, found = whole_batches(scale, design.union_budgets), whole_batches(scale, design.half_budgets), []
     for seen in whole_batches(scale, (*design.budgets, *design.unseen)):
@@ -92,8 +93,8 @@ def plan(design: Design, where: Where, settings: Settings, _: Sequence[str] = ()
     made = (asked[0].pool / "pool.json").is_file()
     lines.append(f"{'done ' if made else 'to do'}  pool of {design.pool_samples:,} generated samples -> {asked[0].pool}")
     if design.score == NETWORK:
-        network = _networks(where, settings).place(0.0)
-        lines.append(f"{'done ' if network.is_dir() else 'to do'}  filter network, and a pass over the pool by it -> {network}")
+        scored = (_scores(where) / scores.RECORD).is_file()
+        lines.append(f"{'done ' if scored else 'to do'}  scores of the pool by a filter network, which is trained first -> {_scores(where)}")
     return lines + [one.told() for one in asked]
 
 
@@ -126,22 +127,24 @@ def _pool(part: Part, design: Design) -> str:
     return JOINED.join(Part(place, place + 1).name(design.buckets) for place in range(part.first, part.end))
 
 
-def _write(design: Design, ranked: Callable[[Path], dict[str, Option]], pool: Path, part: Part, filters: str, path: Path) -> None:
+def _write(design: Design, ranked: Callable[[], dict[str, Option]], pool: Path, part: Part, filters: str, path: Path) -> None:
     """Write the list of a part, by filters of which one ranks."""
     band: dict[str, Option] = {"fraction": part.end / design.buckets, "skip_fraction": part.first / design.buckets, "exact_count": True}
-    apply(filters, ranked(pool) | band, artifacts.read(pool), path)
+    apply(filters, ranked() | band, artifacts.read(pool), path)
 
 
 def _ranked(design: Design, where: Where, settings: Settings, pool: Path) -> dict[str, Option]:
     """What a pool is ranked by, as the filter `score` is told it."""
     if design.score != NETWORK:
         return {"score": design.score}
-    return {"scores": str(_networks(where, settings).scored(pool, where.out / "scores", share=0.0).path)}
-
-
-def _networks(where: Where, settings: Settings) -> Networks:
     out = where.out / "networks"
-    return Networks(out, out / filter_networks.FILE, suites.load(settings.suite), filter_recipe.load(filter_networks.RECIPE), workers=settings.at_once)
+    recipe = filter_recipe.load(filter_networks.RECIPE)
+    networks = Networks(out, out / filter_networks.FILE, suites.load(settings.suite), recipe, workers=settings.at_once)
+    return {"scores": str(networks.scored(pool, _scores(where), share=0.0).path)}
+
+
+def _scores(where: Where) -> Path:
+    return where.out / "scores"
 
 
 def study(design: Design = Design(), settings: Settings = Settings()) -> Study[Row]:  # noqa: B008 - tuples, which nobody changes
