@@ -2,8 +2,8 @@
 
     python benchmarks/dfn.py --out DIR [--report docs/dfn] [--scales nano,micro] [--seeds-nano 0,1,2] [--seeds-micro 0,1] [--arm NAME …] [--plan]
 
-The findings of arXiv 2309.17425 on the generated world, with verdicts: networks trained on a clean world of their own with growing shares of raw pairs, a
-binary classifier, the pool's own CLIP scores, random and no filter. Networks, lists and runs go to DIR; what was measured goes to REPORT/runs.json and
+The findings of arXiv 2309.17425 on the generated world, with verdicts: networks trained on a clean world of their own with growing shares of raw pairs,
+binary classifiers, the pool's own CLIP scores, random and no filter. Networks, lists and runs go to DIR; what was measured goes to REPORT/runs.json and
 REPORT/networks.json, the page with its pictures beside them. Started again, it goes on: what the record holds is not run again, on another machine
 neither. --plan says what would be run and how long it may take. To try it out: --steps is another length of all runs, those of networks among them,
 --samples a smaller pool, --clean smaller sets to train networks on; with another REPORT.
@@ -35,11 +35,12 @@ def study(given: argparse.Namespace, names: Iterable[str]) -> Study:
     for name in names:
         seeds = tuple(map(int, getattr(given, f"seeds_{name}").split(",")))
         places.append(At(scales.changed(scales.load(name), changes), seeds))
+    recipe = filter_recipe.load(given.recipe)
     networks = Networks(
         given.out / "networks",
         given.report / filter_networks.FILE,
         suites.load(given.suite),
-        filter_recipe.load(given.recipe),
+        recipe.model_copy(update={"tuning": None}) if given.untuned else recipe,
         clean_samples=given.clean,
         how=How(changes=changes),
     )
@@ -57,6 +58,7 @@ def main() -> None:
         parser.add_argument(f"--seeds-{name}", default=seeds)
     parser.add_argument("--suite", default="nano")
     parser.add_argument("--recipe", default=filter_networks.RECIPE)
+    parser.add_argument("--untuned", action="store_true", help="leave out the recipe's tuning; with another DIR and REPORT")
     parser.add_argument("--fraction", type=float, default=Study.fraction)
     parser.add_argument("--clean", type=int, default=Networks.clean_samples)
     parser.add_argument("--samples", type=int, help="of the pools")

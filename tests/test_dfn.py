@@ -296,9 +296,9 @@ def test_the_command_trains_by_a_recipe(recipe, against, small_shards, labels, t
 
 NANO, SUITE = scales.load("nano"), suites.load("nano")
 INDUCED = {"no filter": 0.1, "random": 0.1, "CLIP score b32": 0.2, "CLIP score l14": 0.25, "DFN": 0.4}
-INDUCED |= {"DFN, 5 % raw": 0.35, "DFN, 20 % raw": 0.3, "DFN, 50 % raw": 0.25, "DFN, 100 % raw": 0.2, "classifier": 0.22}
+INDUCED |= {"DFN, 5 % raw": 0.35, "DFN, 20 % raw": 0.3, "DFN, 50 % raw": 0.25, "DFN, 100 % raw": 0.2, "classifier on b32": 0.22, "classifier on l14": 0.21}
 OWN = {"CLIP score b32": 0.4, "CLIP score l14": 0.5, "DFN": 0.4, "DFN, 5 % raw": 0.39, "DFN, 20 % raw": 0.38, "DFN, 50 % raw": 0.37}
-OWN |= {"DFN, 100 % raw": 0.36, "classifier": 0.4}
+OWN |= {"DFN, 100 % raw": 0.36, "classifier on b32": 0.4, "classifier on l14": 0.5}
 ALIKE = {arm: 0.9 * INDUCED[arm] for arm in BEHIND}  # ordered as what is induced
 
 
@@ -345,7 +345,7 @@ def test_a_study_takes_every_arm_the_whole_way_and_goes_on(recipe, against, tiny
     sizes = {"poison": (0.0, 1.0), "clean_samples": 120, "label_samples": 80, "how": FAST, "workers": 1}
     networks = Networks(tmp_path / "networks", tmp_path / "networks.json", against.suite, recipe, **sizes, data=against.data)
     asked = Study(tmp_path / "out", tmp_path / "runs.json", networks, (At(tiny_scale, (0,)),), 0.3, 200, at_once=1)
-    names = ["no filter", "random", "CLIP score b32", "CLIP score l14", "DFN", "DFN, 100 % raw", "classifier"]
+    names = ["no filter", "random", "CLIP score b32", "CLIP score l14", "DFN", "DFN, 100 % raw", "classifier on b32", "classifier on l14"]
     assert asked.told()[0].count("to do") == 5
     assert asked.told()[1].count("to do") == 7 + 1
     assert not (tmp_path / "networks").exists()
@@ -354,7 +354,7 @@ def test_a_study_takes_every_arm_the_whole_way_and_goes_on(recipe, against, tiny
     assert {key.arm: row.samples for key, row in found.items()} == {"no filter": 200} | dict.fromkeys(names[1:], 60)
     own = filter_networks.own(compared.read_all(networks.record, OwnScores), against.suite)
     assert set(own) == set(names[2:])
-    assert own["classifier"] == own["CLIP score b32"]  # whose features it has
+    assert own["classifier on b32"] == own["CLIP score b32"]  # whose features it has
     (table,) = asked.tables()
     made = filter_report.files([Measured(table, own)], networks, asked.fraction)
     assert "| CLIP score l14 | 60 | 1 | " in made[filter_report.PAGE]
@@ -388,12 +388,12 @@ def test_poison_must_cost_more_of_what_is_induced_than_of_the_network_s_own():
 
 def test_a_pair_is_turned_round_where_both_differences_are_above_noise():
     assert shown(INDUCED, ALIKE)[2] is False
-    told = TESTED[2].judge(filter_reproduced.measured(rows(INDUCED, ALIKE | {"classifier": 0.5}))).told
-    assert re.search(r"DFN induces \+18\.0 ± 0\.\d more than classifier, whose network reaches \+14\.0 ± 0\.\d more itself; 5 of 28 pairs", told), told
-    assert shown(INDUCED, ALIKE | {"classifier": 0.361})[2] is True  # against those below DFN
-    near = ALIKE | {"classifier": 0.9 * 0.25 + 0.001}  # above what induces as much or more, by less than noise
+    told = TESTED[2].judge(filter_reproduced.measured(rows(INDUCED, ALIKE | {"classifier on b32": 0.5}))).told
+    assert re.search(r"DFN induces \+18\.0 ± 0\.\d more than classifier on b32, whose network reaches \+14\.0 ± 0\.\d more itself; 5 of 36 pairs", told), told
+    assert shown(INDUCED, ALIKE | {"classifier on b32": 0.361})[2] is True  # against those below DFN
+    near = ALIKE | {"classifier on b32": 0.9 * 0.25 + 0.001}  # above what induces as much or more, by less than noise
     assert shown(INDUCED, near)[2] is False
-    assert "none of 28 pairs" in TESTED[2].judge(filter_reproduced.measured(rows(INDUCED, near))).told
+    assert "none of 36 pairs" in TESTED[2].judge(filter_reproduced.measured(rows(INDUCED, near))).told
 
 
 def test_what_is_missing_is_not_measured():
@@ -401,8 +401,8 @@ def test_what_is_missing_is_not_measured():
     assert shown(without(INDUCED, "CLIP score b32"), ALIKE)[0] is None
     assert shown(without(INDUCED, "DFN, 100 % raw"), OWN)[1] is None
     assert shown(INDUCED, without(OWN, "DFN, 100 % raw"))[1] is None
-    assert shown(without(INDUCED, "classifier"), ALIKE)[2] is None
-    assert shown(without(INDUCED, "classifier"), OWN)[2] is True  # one pair is enough
+    assert shown(without(INDUCED, "classifier on b32"), ALIKE)[2] is None
+    assert shown(without(INDUCED, "classifier on b32"), OWN)[2] is True  # one pair is enough
     assert shown(INDUCED, OWN, seeds=(0,)) == [None, None, None]  # nothing tells how seeds differ
     assert filter_reproduced.STUDY.claims[0].judge(rows({"random": 0.1}, {})).says == "not measured"
 
@@ -423,20 +423,23 @@ def test_the_page_has_tables_verdicts_and_pictures(tmp_path):
     assert page.count("## Scale ") == 1
     assert re.search(r"\| DFN \| 60 \| 2 \| 40\.0 ± 0\.\d \| \+30\.0 ± 0\.\d \| 40\.0 ± 0\.2 \|", page), page
     assert all(name in made for name in re.findall(r"\]\(([^)]+svg)\)", page))
-    assert made["own-nano.svg"].count("<circle") == 8
+    assert made["own-nano.svg"].count("<circle") == 9
     assert made["poison-nano.svg"].count("<circle") == 10
+    assert "Not run at this scale" not in page
+    fewer = filter_report.files([filter_reproduced.measured(rows(without(INDUCED, "DFN, 5 % raw"), OWN))], networks, 0.15)["dfn.md"]
+    assert "Not run at this scale: DFN, 5 % raw." in fewer
     stale = [run_row("DFN", 0, 0.4, micro)]
     assert "1 recorded runs are of another recipe" in filter_report.files([Measured(Table(stale, NANO, SUITE), {})], networks, 0.15)["dfn.md"]
 
 
 def test_the_networks_record_is_validated_and_stale_rows_are_left_out(tmp_path):
     path = tmp_path / filter_networks.FILE
-    for each in (network_row("DFN", 0.4), network_row("classifier", 0.3), network_row("CLIP score b32", 0.2, suite_sha256="a" * 64)):
+    for each in (network_row("DFN", 0.4), network_row("classifier on b32", 0.3), network_row("CLIP score b32", 0.2, suite_sha256="a" * 64)):
         compared.add(path, each)
-    compared.add(path, network_row("classifier", 0.35))
+    compared.add(path, network_row("classifier on b32", 0.35))
     assert {arm: round(mean.value, 4) for arm, mean in filter_networks.own(filter_reproduced.read(tmp_path / "runs.json"), SUITE).items()} == {
         "DFN": 0.4,
-        "classifier": 0.35,
+        "classifier on b32": 0.35,
     }
     path.write_text(compared.text([network_row("DFN", 0.4)] * 2))
     with pytest.raises(RecordError, match="two rows of one arm"):

@@ -7,13 +7,13 @@ from itertools import permutations
 from typing import NamedTuple
 
 from datacomp.pipelines.claims import MISSING, Verdict
-from datacomp.pipelines.filter_networks import CLASSIFIER, Networks, title
-from datacomp.pipelines.filter_study import NONE, SCORES, TRAINED
+from datacomp.pipelines.filter_networks import Networks, title
+from datacomp.pipelines.filter_study import CLASSIFIERS, NONE, SCORES, TRAINED
 from datacomp.pipelines.paired import Gap, Mean, Table
 from datacomp.pipelines.pruning_claims import said
 
 CLEAN, WORST = title(0.0), title(max(Networks.poison))
-BEHIND = (*SCORES, *TRAINED, CLASSIFIER)  # arms with a network
+BEHIND = (*SCORES, *TRAINED, *CLASSIFIERS)  # arms with a network
 
 
 class Measured(NamedTuple):

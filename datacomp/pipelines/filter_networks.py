@@ -1,4 +1,4 @@
-"""The networks behind the filters that are compared: trained on a small clean world of their own, purely or poisoned by raw pairs, a classifier, references.
+"""The networks behind the filters that are compared: trained on a small clean world of their own, purely or poisoned by raw pairs, classifiers, references.
 
 What each of them reaches itself, zero-shot, stands in a small file of its own, which can be committed.
 """
@@ -33,7 +33,6 @@ from datacomp.score.base import COSINE, Method
 from datacomp.train import export, webdataset
 from datacomp.train.webdataset import Weighted
 
-CLASSIFIER = "classifier"
 FILE = "networks.json"
 RECIPE = "miniature"
 _BATCH = 256
@@ -80,10 +79,10 @@ class Networks:
     workers: int | None = None
 
     def makers(self) -> dict[str, Callable[[], Path]]:
-        """What makes the network behind each arm that has one: a folder that open_clip loads. The classifier's is that whose features it tells apart."""
+        """What makes the network behind each arm that has one: a folder that open_clip loads. A classifier's is that whose features it tells apart."""
         found: dict[str, Callable[[], Path]] = {score_title(prefix): partial(self._reference, prefix) for prefix in choose.PREFIXES}
         found |= {title(share): partial(self.trained, share) for share in self.poison}
-        return found | {CLASSIFIER: partial(self._reference, choose.PREFIXES[0])}
+        return found | {classifier_title(prefix): partial(self._reference, prefix) for prefix in choose.PREFIXES}
 
     def is_measured(self, arm: str) -> bool:
         """Whether the record holds what the network behind an arm reaches under this suite."""
@@ -111,27 +110,24 @@ class Networks:
         dfn.make(self.recipe, Sets(base, labels=labels), None, self._against(), out, self.how)
         return out / dfn.NETWORK
 
-    def features(self) -> Network:
-        """The network behind the classifier: the pool's weaker reference."""
-        return replace(_reference(choose.PREFIXES[0]), prefix="")  # embeddings are not kept
-
-    def head(self) -> Path:
-        """The classifier of clean against raw pictures."""
-        head = self.out / CLASSIFIER
-        if not (head / "classifier.json").is_file():
-            classify.make(self.features(), classify.Kinds(self.clean, self.raw), head, against=self._against(), samples=self.clean_samples)
-        return head
-
     def scored(self, pool: Path, out: Path, *, share: float) -> Scores:
         """A pool's scores by a filter network: cosines of its towers."""
         return self._scored(pool, choose.one(None, f"local-dir:{self.trained(share)}", None), COSINE, out)
 
-    def classified(self, pool: Path, out: Path) -> Scores:
-        """A pool's scores by the classifier."""
-        return self._scored(pool, self.features(), Method("classifier", (("head", str(self.head())),)), out)
+    def classified(self, pool: Path, out: Path, *, prefix: str) -> Scores:
+        """A pool's scores by the classifier on a reference network's features."""
+        features = replace(_reference(prefix), prefix="")  # embeddings are not kept
+        return self._scored(pool, features, Method("classifier", (("head", str(self._head(features, prefix))),)), out)
 
     def _scored(self, pool: Path, network: Network, method: Method, out: Path) -> Scores:
         return scoring.score(artifacts.read(pool), network, out, scoring.Settings(None, _BATCH, self.workers, method))
+
+    def _head(self, features: Network, prefix: str) -> Path:
+        """The classifier of clean against raw pictures on a reference network's features."""
+        head = self.out / "classifiers" / prefix
+        if not (head / "classifier.json").is_file():
+            classify.make(features, classify.Kinds(self.clean, self.raw), head, against=self._against(), samples=self.clean_samples)
+        return head
 
     @cached_property
     def clean(self) -> ShardSet:
@@ -191,6 +187,11 @@ def title(share: float) -> str:
 def score_title(prefix: str) -> str:
     """The name of a CLIP score's arm."""
     return f"CLIP score {prefix}"
+
+
+def classifier_title(prefix: str) -> str:
+    """The name of a classifier's arm."""
+    return f"classifier on {prefix}"
 
 
 def own(rows: Sequence[OwnScores], suite: Suite) -> dict[str, Mean]:

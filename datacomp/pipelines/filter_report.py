@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from datacomp.pipelines import miniature_pictures
 from datacomp.pipelines.filter_claims import BEHIND, TESTED, Measured
-from datacomp.pipelines.filter_networks import CLASSIFIER, Networks, title
-from datacomp.pipelines.filter_study import NONE
+from datacomp.pipelines.filter_networks import Networks, title
+from datacomp.pipelines.filter_study import ARMS, NONE
 from datacomp.pipelines.miniature_pictures import Point
 from datacomp.pipelines.paired import Mean
 from datacomp.pipelines.pruning_claims import said
@@ -13,7 +13,7 @@ from datacomp.scaling import draw
 from datacomp.scaling.pictures import Picture
 
 PAGE = "dfn.md"
-_COMMAND = "python benchmarks/dfn.py --out build/dfn"
+_COMMAND = "python benchmarks/dfn.py --out build/dfn --scales nano,micro"
 _FEWEST = 3  # points of a picture
 _ERRORS = """Averages are in percent, differences in points, ± one standard error. Differences of what lists induce are paired by seed; their errors join the
 noise of seeds, pooled over all arms of a scale, with that of the test samples. A claim shows where each difference that it needs is above two of them. A
@@ -36,7 +36,7 @@ def page(found: Sequence[Measured], networks: Networks, fraction: float, drawn: 
         scale, suite = one.table.scale.name, one.table.suite.spec
         parts += [f"## Scale {scale}, suite {suite.name} version {suite.version}"]
         parts += ["\n".join(f"* {claim.text}: **{(verdict := claim.judge(one)).says}**. {verdict.told}." for claim in TESTED)]
-        parts += [table(one), *_left_out(one), *(f"![{picture.title}]({picture.key}.svg)" for picture in drawn[scale])]
+        parts += [table(one), *_not_run(one), *_left_out(one), *(f"![{picture.title}]({picture.key}.svg)" for picture in drawn[scale])]
     return "\n\n".join(parts) + "\n"
 
 
@@ -77,9 +77,14 @@ def _method(networks: Networks, fraction: float) -> str:
     return (
         f"Every filter keeps {100 * fraction:g} % of the pool; models are trained on what it keeps, and their average is what it induces. **DFN** is a network "
         f"trained by recipe `{networks.recipe.name}`{tuning} on a clean set of a world of its own, {networks.clean_samples:,} sound pictures with faithful "
-        f"captions, or on one with {shares} % raw pairs instead, such as the pool's. The **{CLASSIFIER}** tells clean from raw pictures by the features of the "
-        "weaker reference, whose own average stands beside it. **CLIP score** is that of the pool's references."
+        f"captions, or on one with {shares} % raw pairs instead, such as the pool's. A **classifier** tells clean from raw pictures by the features of one of "
+        "the pool's two reference networks, whose own average stands beside it. **CLIP score** is that of these."
     )
+
+
+def _not_run(found: Measured) -> list[str]:
+    missing = [arm for arm in ARMS if arm not in found.table.rows]
+    return [f"Not run at this scale: {'; '.join(missing)}."] * bool(missing)
 
 
 def _left_out(found: Measured) -> list[str]:

@@ -1,4 +1,4 @@
-"""Filters of one size compared on the generated world: filter networks, clean and poisoned, a classifier, CLIP scores, random and none as arms."""
+"""Filters of one size compared on the generated world: filter networks, clean and poisoned, classifiers, CLIP scores, random and none as arms."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,13 +16,14 @@ from datacomp.filters.catalog import Option
 from datacomp.network import choose
 from datacomp.pipelines import compared
 from datacomp.pipelines.compare import Arm, Comparison
-from datacomp.pipelines.filter_networks import CLASSIFIER, Networks, score_title, title
+from datacomp.pipelines.filter_networks import Networks, classifier_title, score_title, title
 from datacomp.pipelines.paired import Table
 from datacomp.pool import synthetic
 
 NONE, RANDOM = "no filter", "random"
-SCORES, TRAINED = tuple(map(score_title, choose.PREFIXES)), tuple(map(title, Networks.poison))
-ARMS = (NONE, RANDOM, *SCORES, *TRAINED, CLASSIFIER)
+SCORES, CLASSIFIERS = tuple(map(score_title, choose.PREFIXES)), tuple(map(classifier_title, choose.PREFIXES))
+TRAINED = tuple(map(title, Networks.poison))
+ARMS = (NONE, RANDOM, *SCORES, *TRAINED, *CLASSIFIERS)
 
 
 class At(NamedTuple):
@@ -58,7 +59,7 @@ class Study:
         }
         found |= {score_title(prefix): partial(self._filtered, pool, "clip_score", {"score": prefix, **best}) for prefix in choose.PREFIXES}
         found |= {title(share): partial(self._by_scores, pool, partial(self.networks.scored, share=share)) for share in self.networks.poison}
-        found[CLASSIFIER] = partial(self._by_scores, pool, self.networks.classified)
+        found |= {classifier_title(prefix): partial(self._by_scores, pool, partial(self.networks.classified, prefix=prefix)) for prefix in choose.PREFIXES}
         return tuple(Arm(name, make) for name, make in found.items() if not self.only or name in self.only)
 
     def told(self) -> list[str]:
