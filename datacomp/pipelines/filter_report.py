@@ -57,18 +57,18 @@ def drawings(found: Measured) -> list[Picture]:
     scale, known = found.table.scale.name, [arm for arm in BEHIND if arm in found.own and arm in found.table.rows]
     induced = {arm: found.table.mean(arm) for arm in known}
     against = [Point(arm, found.own[arm].value, induced[arm].value, _error(found.own[arm]), _error(induced[arm])) for arm in known]
-    shares = {title(share): share for share in Networks.poison}
-    poison = [
-        Point(f"{what}, {100 * shares[arm]:g} % raw", shares[arm], means[arm].value, 0.0, _error(means[arm]))
-        for what, means in (("induced", induced), ("own", found.own))
-        for arm in known
-        if arm in shares
-    ]
-    asked = (
-        (f"own-{scale}", f"Induced averages at {scale} against the networks' own", against, ("its network's own average", "induced average")),
-        (f"poison-{scale}", f"Averages at {scale} against raw pairs in training", poison, ("raw pairs in the network's training", "average")),
-    )
-    return [miniature_pictures.against(key, says, points, names) for key, says, points, names in asked if len(points) >= _FEWEST]
+    poison = {
+        what: [Point(arm, share, means[arm].value, 0.0, _error(means[arm])) for share in Networks.poison if (arm := title(share)) in known]
+        for what, means in (("induced", induced), ("network's own", found.own))
+    }
+    drawn = []
+    if len(against) >= _FEWEST:
+        names = ("its network's own average", "induced average")
+        drawn.append(miniature_pictures.against(f"own-{scale}", f"Induced averages at {scale} against the networks' own", against, names))
+    if len(poison["induced"]) >= _FEWEST:
+        names = ("raw pairs in the network's training", "average")
+        drawn.append(miniature_pictures.joined(f"poison-{scale}", f"Averages at {scale} against raw pairs in training", poison, names))
+    return drawn
 
 
 def _method(networks: Networks, fraction: float) -> str:

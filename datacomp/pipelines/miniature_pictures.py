@@ -1,4 +1,4 @@
-"""Pictures of filters compared at two scales: averages with their errors, one scale against the other, and ours against published ones."""
+"""Pictures of filters compared: averages with their errors at two scales, one measure against another, points or lines."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -10,6 +10,7 @@ from datacomp.scaling import pictures
 from datacomp.scaling.pictures import WIDTH, Dot, Line, Mark, Picture, Text
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 560.0, 30.0, 380.0
+_SIZE = (WIDTH, round(_BOTTOM + 48))
 _ROW, _NAMES = 24.0, 150.0
 _TINTS = ("#c47a18", "#12868f")  # the smaller scale, the larger one
 
@@ -72,26 +73,61 @@ def _bar(span: _Span, mean: Mean, y: float, tint: str, title: str) -> Iterator[M
 
 def against(key: str, title: str, points: Sequence[Point], names: tuple[str, str]) -> Picture:
     """One measure against another, a point for each filter."""
-    x = _span(_LEFT, _RIGHT, [point.across + sign * point.across_error for point in points for sign in (-1, 1)])
-    y = _span(_BOTTOM, _TOP, [point.up + sign * point.up_error for point in points for sign in (-1, 1)])
-    marks: list[Mark] = [*_across(x, _TOP, _BOTTOM)]
-    for value in y.ticks():
-        marks += [Line(((_LEFT, y.at(value)), (_RIGHT, y.at(value))), "grid"), Text((_LEFT - 7, y.at(value) + 4), f"{100 * value:.3g}", "tick", "end")]
-    ends = []
-    dots: list[Mark] = []
-    for point in points:
-        place = (x.at(point.across), y.at(point.up))
-        said = f"{point.name}: {100 * point.across:.1f} % {names[0]}, {100 * point.up:.1f} % {names[1]}"
-        dots.append(Line(((x.at(point.across - point.across_error), place[1]), (x.at(point.across + point.across_error), place[1])), "", _TINTS[1], said))
-        dots.append(Line(((place[0], y.at(point.up - point.up_error)), (place[0], y.at(point.up + point.up_error))), "", _TINTS[1], said))
-        dots.append(Dot(place, _TINTS[1], hollow=False, title=said))
-        ends.append((place, point.name, ""))
-    marks += [*pictures.name_ends(ends, _RIGHT, "context"), *dots]  # the dots above the lines to their names
-    marks += [Text((8, 16), f"{names[1]}, %", "axis"), Text(((_LEFT + _RIGHT) / 2, _BOTTOM + 38), f"{names[0]}, %", "axis", "middle")]
+    plane = _Plane.around(points, names)
+    ends = [(plane.at(point), point.name, "") for point in points]
+    dots = [mark for point in points for mark in plane.point(point, _TINTS[1])]
     found = paired.ranks({point.name: point.across for point in points}, {point.name: point.up for point in points})
     told = f"Spearman's rank correlation is {found.correlation:.2f}. " if found else ""
-    said = "; ".join(f"{point.name} {100 * point.across:.1f} and {100 * point.up:.1f}" for point in points)
-    return Picture(key, title, f"{told}{said}", tuple(marks), (WIDTH, round(_BOTTOM + 48)))
+    marks = (*plane.frame(), *pictures.name_ends(ends, _RIGHT, "context"), *dots)  # the dots above the lines to their names
+    return Picture(key, title, told + "; ".join(map(_pair, points)), marks, _SIZE)
+
+
+def joined(key: str, title: str, found: Mapping[str, Sequence[Point]], names: tuple[str, str]) -> Picture:
+    """Up to two measures against another, each a line through its points, in their order."""
+    plane = _Plane.around([point for points in found.values() for point in points], names)
+    ends, marks = [], [*plane.frame()]
+    for (name, points), tint in zip(found.items(), reversed(_TINTS), strict=False):
+        marks += [Line(tuple(map(plane.at, points)), "", tint, name), *(mark for point in points for mark in plane.point(point, tint))]
+        ends.append((plane.at(points[-1]), name, tint))
+    said = ". ".join(f"{name}: {'; '.join(map(_pair, points))}" for name, points in found.items())
+    return Picture(key, title, said, (*marks, *pictures.name_ends(ends, _RIGHT)), _SIZE)
+
+
+class _Plane(NamedTuple):
+    """Two axes and their names."""
+
+    x: _Span
+    y: _Span
+    names: tuple[str, str]
+
+    @classmethod
+    def around(cls, points: Sequence[Point], names: tuple[str, str]) -> "_Plane":
+        """As much as some points need with their errors."""
+        x = _span(_LEFT, _RIGHT, [point.across + sign * point.across_error for point in points for sign in (-1, 1)])
+        return cls(x, _span(_BOTTOM, _TOP, [point.up + sign * point.up_error for point in points for sign in (-1, 1)]), names)
+
+    def at(self, point: Point) -> tuple[float, float]:
+        return self.x.at(point.across), self.y.at(point.up)
+
+    def frame(self) -> Iterator[Mark]:
+        yield from _across(self.x, _TOP, _BOTTOM)
+        for value in self.y.ticks():
+            yield Line(((_LEFT, self.y.at(value)), (_RIGHT, self.y.at(value))), "grid")
+            yield Text((_LEFT - 7, self.y.at(value) + 4), f"{100 * value:.3g}", "tick", "end")
+        yield Text((8, 16), f"{self.names[1]}, %", "axis")
+        yield Text(((_LEFT + _RIGHT) / 2, _BOTTOM + 38), f"{self.names[0]}, %", "axis", "middle")
+
+    def point(self, point: Point, tint: str) -> Iterator[Mark]:
+        """A dot with a bar for each of its errors."""
+        x, y = self.at(point)
+        said = f"{point.name}: {100 * point.across:.1f} % {self.names[0]}, {100 * point.up:.1f} % {self.names[1]}"
+        yield Line(((self.x.at(point.across - point.across_error), y), (self.x.at(point.across + point.across_error), y)), "", tint, said)
+        yield Line(((x, self.y.at(point.up - point.up_error)), (x, self.y.at(point.up + point.up_error))), "", tint, said)
+        yield Dot((x, y), tint, hollow=False, title=said)
+
+
+def _pair(point: Point) -> str:
+    return f"{point.name} {100 * point.across:.1f} and {100 * point.up:.1f}"
 
 
 def _across(span: _Span, top: float, bottom: float) -> Iterator[Mark]:
