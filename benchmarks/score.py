@@ -5,13 +5,15 @@
 The plain loop reads by webdataset and a DataLoader, in batches of the same size, computes with as many threads as there are cores, and keeps the scores in
 memory; it is timed once with a loader process for each core and once with one for half of them, and the faster counts. Ours is the whole
 stage, the start of its processes, index, tables and records included. The scores of both are compared. `small` is the generated pools'
-stronger reference network (pictures of 32 px), `b32` a ViT-B/32 with fresh weights (224 px). Of each side the fastest turn counts.
+stronger reference network (pictures of 32 px), `b32` a ViT-B/32 with fresh weights (224 px). Of each side the fastest turn counts. Memory is the
+peak of the whole command with its processes, on the pool and on one of a quarter of its size.
 """
 
 import argparse
 import io
 import json
 import shutil
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -21,6 +23,7 @@ import numpy as np
 import open_clip
 import torch
 import webdataset
+from measuring import measure
 from PIL import Image
 from safetensors.torch import save_file
 from torch.utils.data import DataLoader
@@ -94,6 +97,13 @@ def ours(pool: Pool, folder: Path, out: Path, device: str) -> tuple[float, dict[
     return seconds, {uid: score for path in done.tables() for uid, score in tables.read_parquet(path).rows()}
 
 
+def peak(pool: Pool, folder: Path, out: Path, device: str) -> float:
+    """GB of the whole command at its highest."""
+    shutil.rmtree(out, ignore_errors=True)
+    command = ("score", "--pool", pool.path, "--model", f"local-dir:{folder}", "--device", device, "--batch", BATCH_SAMPLES, "--out", out)
+    return measure([sys.executable, "-m", "datacomp", *map(str, command)])[1]
+
+
 def make_pool(path: Path, samples: int) -> Pool:
     """A generated pool, in files small enough for every core to have some."""
     synthetic.FILE_SAMPLES = 2_500
@@ -122,7 +132,10 @@ def main() -> None:
                 raise RuntimeError("the scores differ")
     best = {side: args.samples / min(found) for side, found in seconds.items()}
     about = f"{args.network} ({digest.of_file(folder / published.WEIGHTS)[:8]}) on {local.device_name(device)}"
+    fewer = args.samples // 4
+    quarter, whole = (peak(make_pool(args.scratch / f"pool-{count}", count), folder, args.scratch / "scores", device) for count in (fewer, args.samples))
     print(f"{about}: {best['ours']:,.0f} pairs/s, a plain loop {best['plain']:,.0f}: {best['ours'] / best['plain']:.2f}")
+    print(f"peak memory: {quarter:.2f} GB for {fewer:,} pairs, {whole:.2f} GB for {args.samples:,}: {whole / quarter:.2f}")
 
 
 if __name__ == "__main__":
