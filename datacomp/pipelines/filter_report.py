@@ -73,12 +73,12 @@ def drawings(found: Measured) -> list[Picture]:
 
 def _method(networks: Networks, fraction: float) -> str:
     shares = ", ".join(f"{100 * share:g}" for share in networks.poison if share)
-    tuning = " and tuned on labelled pictures" if networks.recipe.tuning else ""
+    tuned = ", then tuned on labelled pictures" if networks.recipe.tuning else ""
     return (
         f"Every filter keeps {100 * fraction:g} % of the pool; models are trained on what it keeps, and their average is what it induces. **DFN** is a network "
-        f"trained by recipe `{networks.recipe.name}`{tuning} on a clean set of a world of its own, {networks.clean_samples:,} sound pictures with faithful "
-        f"captions, or on one with {shares} % raw pairs instead, such as the pool's. A **classifier** tells clean from raw pictures by the features of one of "
-        "the pool's two reference networks, whose own average stands beside it. **CLIP score** is that of these."
+        f"trained by recipe `{networks.recipe.name}` on a clean set of a world of its own, {networks.clean_samples:,} sound pictures with faithful captions"
+        f"{tuned}; in others {shares} % of the pairs are raw ones, such as the pool's. A **classifier** tells clean from raw pictures by the features of one "
+        "of the pool's two reference networks, whose own average stands beside it. **CLIP score** is that of these."
     )
 
 
