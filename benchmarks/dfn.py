@@ -24,6 +24,7 @@ from datacomp.pipelines.filter_networks import Networks, OwnScores
 from datacomp.pipelines.filter_study import ARMS, At, Study
 
 SCALES = {"nano": "0,1,2", "micro": "0,1"}  # with their seeds
+UNTUNED = "python benchmarks/dfn.py --out build/dfn-untuned --report docs/dfn/untuned --untuned"
 
 
 def study(given: argparse.Namespace, names: Iterable[str]) -> Study:
@@ -76,7 +77,8 @@ def main() -> None:
     asked.run()
     own = filter_networks.own(compared.read_all(asked.networks.record, OwnScores), asked.networks.suite)
     tables = study(given, SCALES).tables()  # the page tells of every scale, now run or not
-    made = filter_report.files([Measured(table, own) for table in tables], asked.networks, asked.fraction)
+    command = UNTUNED if given.untuned else filter_report.COMMAND
+    made = filter_report.files([Measured(table, own) for table in tables], asked.networks, asked.fraction, command)
     for name, text in made.items():
         files.write_text(given.report / name, text)
     print(made[filter_report.PAGE], f"\n{given.report / filter_report.PAGE}")

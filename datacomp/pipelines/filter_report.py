@@ -13,7 +13,7 @@ from datacomp.scaling import draw
 from datacomp.scaling.pictures import Picture
 
 PAGE = "dfn.md"
-_COMMAND = "python benchmarks/dfn.py --out build/dfn --scales nano,micro"
+COMMAND = "python benchmarks/dfn.py --out build/dfn --scales nano,micro"
 _FEWEST = 3  # points of a picture
 _ERRORS = """Averages are in percent, differences in points, ± one standard error. Differences of what lists induce are paired by seed; their errors join the
 noise of seeds, pooled over all arms of a scale, with that of the test samples. A claim shows where each difference that it needs is above two of them. A
@@ -21,17 +21,18 @@ network's own average has the error of the test samples alone: each filter netwo
 is in no error here."""
 
 
-def files(found: Sequence[Measured], networks: Networks, fraction: float) -> dict[str, str]:
-    """The page and its pictures, by their names; a scale without any runs is left out."""
+def files(found: Sequence[Measured], networks: Networks, fraction: float, command: str = COMMAND) -> dict[str, str]:
+    """The page and its pictures, by their names, with the command that measures what is missing; a scale without any runs is left out."""
     found = [one for one in found if one.table.rows or one.table.left_out]
     drawn = {one.table.scale.name: drawings(one) for one in found}
-    return {PAGE: page(found, networks, fraction, drawn)} | {f"{picture.key}.svg": draw.svg(picture) for held in drawn.values() for picture in held}
+    return {PAGE: page(found, networks, fraction, command, drawn)} | {f"{picture.key}.svg": draw.svg(picture) for held in drawn.values() for picture in held}
 
 
-def page(found: Sequence[Measured], networks: Networks, fraction: float, drawn: Mapping[str, Sequence[Picture]]) -> str:
+def page(found: Sequence[Measured], networks: Networks, fraction: float, command: str, drawn: Mapping[str, Sequence[Picture]]) -> str:
     """The page in Markdown."""
-    parts = ["# Data filtering networks on the generated world", _method(networks, fraction), _ERRORS]
-    parts.append(f"What is not in `runs.json` and `networks.json` beside this page is measured, and the page written anew, by:\n\n    {_COMMAND}")
+    untuned = "" if networks.recipe.tuning else ", untuned"
+    parts = [f"# Data filtering networks on the generated world{untuned}", _method(networks, fraction), _ERRORS]
+    parts.append(f"What is not in `runs.json` and `networks.json` beside this page is measured, and the page written anew, by:\n\n    {command}")
     for one in found:
         scale, suite = one.table.scale.name, one.table.suite.spec
         parts += [f"## Scale {scale}, suite {suite.name} version {suite.version}"]
