@@ -1,6 +1,6 @@
 """Scoring beside a plain loop with open_clip's model, transform and tokenizer over the same tars, by turns on this machine.
 
-    python benchmarks/score.py --scratch DIR [--samples 40_000] [--network small|b32] [--device cpu] [--turns 3]
+    python benchmarks/score.py --scratch DIR [--samples 102_400] [--network small|b32] [--device cpu] [--turns 3]
 
 The plain loop reads by webdataset and a DataLoader, in batches of the same size, computes with as many threads as there are cores, and keeps the scores in
 memory; it is timed once with a loader process for each core and once with one for half of them, and the faster counts. Ours is the whole
@@ -30,6 +30,7 @@ from torch.utils.data import DataLoader
 
 from datacomp import digest, tables
 from datacomp.artifacts import pool as pools
+from datacomp.artifacts import tar_index
 from datacomp.artifacts.pool import Pool
 from datacomp.declared import pool as declared
 from datacomp.declared import scale as scales
@@ -89,6 +90,8 @@ def plain(pool: Pool, folder: Path, device: str, workers: int) -> tuple[float, d
 def ours(pool: Pool, folder: Path, out: Path, device: str) -> tuple[float, dict[str, float]]:
     """Seconds of the stage, and its scores."""
     shutil.rmtree(out, ignore_errors=True)
+    for tar in pool.tars():
+        tar_index.sidecar(tar).unlink(missing_ok=True)
     choose.load.cache_clear()
     catalog.load.cache_clear()
     start = time.perf_counter()
@@ -114,7 +117,7 @@ def main() -> None:
     """Print pairs/s of both and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scratch", type=Path, required=True)
-    parser.add_argument("--samples", type=int, default=40_000)
+    parser.add_argument("--samples", type=int, default=102_400)
     parser.add_argument("--network", choices=("small", "b32"), default="small")
     parser.add_argument("--device")
     parser.add_argument("--turns", type=int, default=3)
