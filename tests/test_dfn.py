@@ -358,7 +358,7 @@ def test_a_study_takes_every_arm_the_whole_way_and_goes_on(recipe, against, tiny
     (table,) = asked.tables()
     made = filter_report.files([Measured(table, own)], networks, asked.fraction)
     assert "| CLIP score l14 | 60 | 1 | " in made[filter_report.PAGE]
-    assert made["own-smoke.svg"].count("<circle") == 5
+    assert made["own-smoke.svg"].count("<circle") == 6
     assert "  to do" not in "".join(asked.told())
     before = asked.record.read_bytes(), networks.record.read_bytes(), (tmp_path / "out" / "smoke" / "log.jsonl").read_bytes()
     asked.run()
