@@ -346,8 +346,8 @@ def test_a_study_takes_every_arm_the_whole_way_and_goes_on(recipe, against, tiny
     networks = Networks(tmp_path / "networks", tmp_path / "networks.json", against.suite, recipe, **sizes, data=against.data)
     asked = Study(tmp_path / "out", tmp_path / "runs.json", networks, (At(tiny_scale, (0,)),), 0.3, 200, at_once=1)
     names = ["no filter", "random", "CLIP score b32", "CLIP score l14", "DFN", "DFN, 100 % raw", "classifier on b32", "classifier on l14"]
-    assert asked.told()[0].count("to do") == 5
-    assert asked.told()[1].count("to do") == 7 + 1
+    assert asked.told()[0].count("to do") == 6
+    assert asked.told()[1].count("to do") == 8 + 1
     assert not (tmp_path / "networks").exists()
     asked.run()
     found = compared.read(asked.record)
