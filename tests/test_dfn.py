@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -447,6 +448,16 @@ def test_the_networks_record_is_validated_and_stale_rows_are_left_out(tmp_path):
     path.write_text('[{"arm": "DFN"}]')
     with pytest.raises(RecordError, match="row 1 is no ownscores record"):
         compared.read_all(path, OwnScores)
+
+
+def test_what_the_records_hold_needs_no_network_and_no_pool(tmp_path):
+    shutil.copytree(Path(__file__).parents[1] / "docs" / "dfn", tmp_path / "dfn")
+    where = Where(tmp_path / "out", tmp_path / "dfn" / "runs.json")
+    study = filter_reproduced.study(where, Settings())
+    study.run()
+    assert not where.out.exists()
+    where.record.write_text(compared.text([row for row in compared.read(where.record).values() if row.arm != "random"]))
+    assert [line for line in study.told()[1].splitlines() if "to do  " in line] == [f"  to do     random, seed {seed}" for seed in range(3)]
 
 
 def test_the_study_that_is_measured_again_names_its_arms_and_plans(tmp_path):
