@@ -1,5 +1,6 @@
 """Claims are found by name, measured by their studies, judged anew from records, and told in one document."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -70,9 +71,27 @@ def test_a_measurement_is_kept_with_its_minutes_which_add_up(tmp_path):
     path = where.record.parent / reproduce.MEASURED
     assert Measurement.read(path) == first
     first.model_copy(update={"minutes": 12.0}).write(path)
-    assert reproduce.take(STUDY, where, Settings(seeds=(0, 1)), command="counted").minutes >= 12
+    reproduce.take(STUDY, where, Settings(seeds=(0, 1)), command="counted")
+    assert Measurement.read(path).minutes >= 12
     assert read(where.record) == ["2", "4", "6"]
     assert [one.verdict for one in reproduce.judged(STUDY, tmp_path)] == [Verdict(True, "the sum is 12")] * 2
+
+
+@pytest.mark.parametrize("study", reproduce.STUDIES[:2], ids=lambda study: study.name)
+def test_what_a_record_holds_needs_no_pool_and_no_network_and_is_no_measurement(study, tmp_path):
+    shutil.copytree(DOCS / study.name, tmp_path / study.name)
+    measured = study.record(tmp_path).parent / reproduce.MEASURED
+    measured.unlink(missing_ok=True)
+    assert reproduce.take(study, Where(tmp_path / "out", study.record(tmp_path)), Settings(seeds=(0,))) is None
+    assert not (tmp_path / "out").exists()
+    assert not measured.exists()
+
+
+def test_a_call_that_finds_all_there_leaves_the_measurement(tmp_path):
+    where = Where(tmp_path / "out", STUDY.record(tmp_path))
+    first = reproduce.take(STUDY, where, Settings(seeds=(0,)), ("a",), "counted")
+    assert first is not None
+    assert reproduce.take(STUDY, where, Settings(seeds=(0,)), ("a",), "counted again") == first
 
 
 def test_the_document_says_what_holds_what_does_not_and_what_nobody_measured(tmp_path):

@@ -110,7 +110,7 @@ class Measurement(Record):
     seeds: tuple[Count, ...]
     code_sha256: Digest
     device: Line
-    minutes: float  # of all calls that ended by themselves, by a failure or by an interruption
+    minutes: float  # of all calls that added to the record and ended by themselves, by a failure or by an interruption
 
 
 def needed(study: Study[Any], claims: Sequence[Claim[Any]]) -> tuple[str, ...]:

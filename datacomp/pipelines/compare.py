@@ -87,6 +87,11 @@ class Comparison:
         rows = compared.read(self.record)
         return [Planned(arm, seed, self._is_measured(rows, arm, seed)) for seed in self.seeds for arm in self.arms]
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether the record holds all, as far as can be told without a pool and lists, so that none need be made."""
+        return all(run.is_measured for run in self.plan())
+
     def told(self) -> str:
         """The plan in words: what is measured, what is not, and how long that may take."""
         planned = self.plan()

@@ -69,7 +69,7 @@ class Study:
 
     def run(self) -> None:
         """Do what the records do not hold; the networks first, since lists are made of them. Where they hold everything, nothing is made."""
-        if all(map(self.networks.is_measured, self._behind())) and all(run.is_measured for asked in self.comparisons() for run in asked.plan()):
+        if all(map(self.networks.is_measured, self._behind())) and all(asked.is_measured for asked in self.comparisons()):
             return
         for arm in self._behind():
             self.networks.measure(arm)

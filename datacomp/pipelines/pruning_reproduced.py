@@ -37,9 +37,9 @@ def plan(where: Where, settings: Settings, arms: Sequence[str]) -> list[str]:
 def run(where: Where, settings: Settings, arms: Sequence[str]) -> None:
     """Do what the record does not hold."""
     wanted = study(where, settings, arms)
-    synthetic.make(pools.load(wanted.scale.pool), wanted.pool)
     for asked in wanted.comparisons():
-        if asked.arms:
+        if not asked.is_measured:
+            synthetic.make(pools.load(wanted.scale.pool), wanted.pool)
             asked.run()
 
 

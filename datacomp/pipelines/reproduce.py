@@ -45,35 +45,44 @@ def asked(keys: Sequence[str], studies: Sequence[Study[Any]] = STUDIES) -> list[
     return [(study, wanted) for study, wanted in found if wanted]
 
 
-def take(study: Study[Any], where: Where, settings: Settings, arms: Sequence[str] = (), command: str = "") -> Measurement:
-    """Do what the record of a study does not hold, and write beside it how that was measured.
+def take(study: Study[Any], where: Where, settings: Settings, arms: Sequence[str] = (), command: str = "") -> Measurement | None:
+    """Do what the record of a study does not hold; if that was something, write beside it how it was measured. Return what stands there.
 
     The minutes of earlier calls are added; those of one that was killed are not known.
     """
-    path, started = where.record.parent / MEASURED, time.monotonic()
-    before = Measurement.read(path).minutes if path.is_file() else 0.0
+    started, held = time.monotonic(), _content(where.record)
+    before = _measurement(where.record)
     try:
         study.run(where, settings, tuple(arms) or study.arms)
     finally:
-        made = Measurement(
-            command=(command or study.command)[:200],
-            scale=settings.scale,
-            suite=settings.suite,
-            seeds=settings.seeds,
-            code_sha256=digest.of_code(),
-            device=f"{local.cores()} cores, {platform.machine()}",
-            minutes=round(before + (time.monotonic() - started) / 60, 2),
-        )
-        made.write(path)
-    return made
+        if _content(where.record) != held:
+            Measurement(
+                command=(command or study.command)[:200],
+                scale=settings.scale,
+                suite=settings.suite,
+                seeds=settings.seeds,
+                code_sha256=digest.of_code(),
+                device=f"{local.cores()} cores, {platform.machine()}",
+                minutes=round((before.minutes if before else 0.0) + (time.monotonic() - started) / 60, 2),
+            ).write(where.record.parent / MEASURED)
+    return _measurement(where.record)
 
 
 def judged(study: Study[Any], folder: Path) -> list[Judged]:
     """What the record of a study in a folder says of each of its claims."""
     record = study.record(folder)
-    rows, path = study.read(record), record.parent / MEASURED
-    measurement = Measurement.read(path) if path.is_file() else None
+    rows, measurement = study.read(record), _measurement(record)
     return [Judged(claim, study, measurement, claim.judge(rows) if rows else Verdict(None, "")) for claim in study.claims]
+
+
+def _measurement(record: Path) -> Measurement | None:
+    """How a record was measured, where that is known."""
+    path = record.parent / MEASURED
+    return Measurement.read(path) if path.is_file() else None
+
+
+def _content(record: Path) -> bytes:
+    return record.read_bytes() if record.is_file() else b""
 
 
 def pages(docs: Path, studies: Sequence[Study[Any]] = STUDIES) -> dict[str, str]:

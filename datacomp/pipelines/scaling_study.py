@@ -75,12 +75,13 @@ def comparisons(design: Design, where: Where, settings: Settings) -> list[Compar
 
 def run(design: Design, where: Where, settings: Settings, _: Sequence[str] = ()) -> None:
     """Do what the record does not hold."""
-    asked = comparisons(design, where, settings)
-    if design.pool is None:
-        spec = pools.load(scales.load(settings.scale).pool)
-        synthetic.make(spec, asked[0].pool, samples=design.pool_samples, workers=settings.at_once)
-    for one in asked:
-        one.run()
+    for asked in comparisons(design, where, settings):
+        if asked.is_measured:
+            continue
+        if design.pool is None:
+            spec = pools.load(scales.load(settings.scale).pool)
+            synthetic.make(spec, asked.pool, samples=design.pool_samples, workers=settings.at_once)
+        asked.run()
 
 
 def plan(design: Design, where: Where, settings: Settings, _: Sequence[str] = ()) -> list[str]:
