@@ -38,6 +38,7 @@ STUDY = Study(
     run=run,
     read=read,
     table=lambda rows: f"| {' | '.join(rows)} |",
+    seeds=lambda rows, arms: f"{len(rows)} of {len(arms)}",
 )
 
 
@@ -97,11 +98,11 @@ def test_a_call_that_finds_all_there_leaves_the_measurement(tmp_path):
 def test_the_document_says_what_holds_what_does_not_and_what_nobody_measured(tmp_path):
     empty = reproduce.pages(tmp_path, (STUDY,))[reproduce.PAGE]
     assert empty.count("| not measured |") == 2
-    assert "`datacomp reproduce counts`: about 20 minutes" in empty
+    assert "`datacomp reproduce counts`: about 20 minutes with three seeds; measured with seeds 0 of 2 |" in empty
     reproduce.take(STUDY, Where(tmp_path / "out", STUDY.record(tmp_path)), Settings(seeds=(0,)), ("a", "a"), "counted")
     low = reproduce.pages(tmp_path, (STUDY,))[reproduce.PAGE]
     assert low.count("| it does not show | the sum is 2 |") == 2
-    assert "`counted`; scale nano, seeds 0; the study took" in low
+    assert "`counted`; measured with seeds 2 of 2; the study took" in low
 
 
 def test_the_command_lists_plans_and_judges(studies, tmp_path):

@@ -85,6 +85,7 @@ class Study(Generic[Row]):
     run: Callable[[Where, Settings, tuple[str, ...]], None]  # do what the record does not hold
     read: Callable[[Path], Sequence[Row]]  # the rows of a record, as far as they are of today's recipe and suite; none of a file that is not there
     table: Callable[[Sequence[Row]], str]  # in Markdown
+    seeds: Callable[[Sequence[Row], Sequence[str]], str]  # with which some arms were measured, in words
     pages: Callable[[Sequence[Row], "Measurement | None"], Mapping[str, str]] = lambda _rows, _of: {}  # of its own in the documents, by their names
 
     @property

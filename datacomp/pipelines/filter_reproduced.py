@@ -55,6 +55,11 @@ def table(rows: Sequence[Found]) -> str:
     return filter_report.table(measured(rows)) + "\n"
 
 
+def seeds(rows: Sequence[Found], arms: Sequence[str]) -> str:
+    """With which some arms were measured, in words."""
+    return measured(rows).table.seeds(arms)
+
+
 def _judge(judge: Callable[[Measured], Verdict], rows: Sequence[Found]) -> Verdict:
     return judge(measured(rows))
 
@@ -69,4 +74,5 @@ STUDY = claims.Study(
     run=run,
     read=read,
     table=table,
+    seeds=seeds,
 )

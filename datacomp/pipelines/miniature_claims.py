@@ -68,6 +68,12 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def seeds(rows: Sequence[Row], arms: Sequence[str]) -> str:
+    """With which some arms were measured, in words."""
+    found = {name: table.seeds(arm for arm in NAMES if f"{name}{_JOINED}{arm}" in arms) for name, table in tables(rows).items()}
+    return "; ".join(f"{told} at {name}" for name, told in found.items() if told)
+
+
 def _judge(place: int, rows: Sequence[Row]) -> Verdict:
     found = miniature_filters.claims(tables(rows))[place]
     return Verdict(found.shows, found.numbers)
@@ -108,4 +114,5 @@ STUDY = claims.Study(
     run=run,
     read=read,
     table=table,
+    seeds=seeds,
 )

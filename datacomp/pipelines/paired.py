@@ -125,6 +125,10 @@ class Table:
         above, above_error = self._of((self.rows[second][seed] for seed in common), aggregate)
         return gap(below, above, math.hypot(below_error, above_error), rest(self.values(aggregate)))
 
+    def seeds(self, arms: Iterable[str]) -> str:
+        """With which some arms were measured, in words; empty if none was."""
+        return ", ".join(map(str, sorted({seed for arm in arms for seed in self.rows.get(arm, {})})))
+
     def spread(self, aggregate: str = averages.AVERAGE) -> Spread | None:
         """What the spread between the arms is made of."""
         return spread(self.values(aggregate))

@@ -65,6 +65,12 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def seeds(rows: Sequence[Row], arms: Sequence[str]) -> str:
+    """With which some arms were measured, in words."""
+    found = dict.fromkeys(table.seeds(arms) for table in tables(rows))
+    return "; ".join(filter(None, found))
+
+
 def verdicts(rows: Sequence[Row]) -> list[pruning_claims.Verdict]:
     """What rows say of all claims, in their order."""
     return pruning_claims.verdicts(*tables(rows), {}, _AS_IT_IS.shares, _AS_IT_IS.compared_share)
@@ -106,4 +112,5 @@ STUDY = claims.Study(
     run=run,
     read=read,
     table=table,
+    seeds=seeds,
 )

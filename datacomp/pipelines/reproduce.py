@@ -16,7 +16,7 @@ from datacomp import digest, files
 from datacomp.errors import StageError
 from datacomp.launch import local
 from datacomp.pipelines import filter_reproduced, miniature_claims, pruning_reproduced, scaling_study
-from datacomp.pipelines.claims import PAPERS, Claim, Measurement, Settings, Study, Verdict, Where
+from datacomp.pipelines.claims import PAPERS, Claim, Measurement, Settings, Study, Verdict, Where, needed
 
 STUDIES: tuple[Study[Any], ...] = (miniature_claims.STUDY, filter_reproduced.STUDY, pruning_reproduced.STUDY, scaling_study.study())
 PAGE, MEASURED = "reproductions.md", "measured.json"
@@ -29,6 +29,7 @@ class Judged(NamedTuple):
     study: Study[Any]
     measurement: Measurement | None
     verdict: Verdict
+    seeds: str  # of what it rests on, in words
 
 
 def known(studies: Sequence[Study[Any]] = STUDIES) -> dict[str, tuple[Study[Any], Claim[Any]]]:
@@ -72,7 +73,11 @@ def judged(study: Study[Any], folder: Path) -> list[Judged]:
     """What the record of a study in a folder says of each of its claims."""
     record = study.record(folder)
     rows, measurement = study.read(record), _measurement(record)
-    return [Judged(claim, study, measurement, claim.judge(rows) if rows else Verdict(None, "")) for claim in study.claims]
+    found = []
+    for claim in study.claims:
+        verdict = claim.judge(rows) if rows else Verdict(None, "")
+        found.append(Judged(claim, study, measurement, verdict, study.seeds(rows, needed(study, [claim]))))
+    return found
 
 
 def _measurement(record: Path) -> Measurement | None:
@@ -117,10 +122,9 @@ def _page(found: Sequence[Judged]) -> str:
 
 def _line(one: Judged) -> str:
     claim, how = one.claim, one.measurement
-    ran = f"`datacomp reproduce {claim.key}`: about {one.study.cost(claim.arms):.0f} minutes"
-    if how:
-        seeds = ", ".join(map(str, how.seeds))
-        ran = f"`{how.command}`; scale {how.scale}, seeds {seeds}; the study took {how.minutes:.0f} minutes on {how.device}"
+    ran = f"`{how.command}`" if how else f"`datacomp reproduce {claim.key}`: about {one.study.cost(claim.arms):.0f} minutes with three seeds"
+    ran += f"; measured with seeds {one.seeds}" if one.seeds else ""
+    ran += f"; the study took {how.minutes:.0f} minutes on {how.device}" if how else ""
     return f"| `{claim.key}`: {claim.text} | {claim.place} | {ran} | {one.verdict.says} | {one.verdict.told} |"
 
 

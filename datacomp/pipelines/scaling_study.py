@@ -160,5 +160,6 @@ def study(design: Design = Design(), settings: Settings = Settings()) -> Study[R
         run=partial(run, design),
         read=partial(read, design, settings),
         table=scaling_page.table,
+        seeds=lambda rows, _arms: ", ".join(map(str, scaling_evidence.seeds(rows))),
         pages=scaling_page.pages,
     )
