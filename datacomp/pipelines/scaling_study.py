@@ -47,7 +47,7 @@ class Design(NamedTuple):
     """
 
     pool_samples: int = 51_200
-    buckets: int = 10
+    buckets: int = 20
     best: int = 4  # so many of them are trained on
     budgets: tuple[int, ...] = (25_600, 38_400, 51_200, 102_400)  # samples seen, whose errors are fitted
     unseen: tuple[int, ...] = (204_800,)
