@@ -1,7 +1,7 @@
 """Laws fitted to single buckets of a generated pool, held against unions and a budget that were trained and not fitted.
 
-The pool is cut into tenths by the score of a filter network that learnt from clean pairs, or by a column of its metadata. The best tenths are each trained
-on alone at some budgets, to which laws are fitted; the same tenths at a larger budget, and unions of them, are only compared with what the laws predict.
+The pool is cut into buckets by the score of a filter network that learnt from clean pairs, or by a column of its metadata. The best are each trained on
+alone at some budgets, to which laws are fitted; the same buckets at a larger budget, and unions of them, are only compared with what the laws predict.
 Every budget has a run of its own that ends there: a checkpoint in the middle of a cosine schedule has a higher error than a run that ends at it, by more
 early in the schedule than late, so that errors along one run fall faster than those of finished runs and repetition would seem to cost less than it does.
 The error is one less the suite's average, which ranks on the board and whose test samples are more than the main task's, so that it tells smaller
@@ -37,11 +37,11 @@ from datacomp.scaling.choose import JOINED
 NETWORK = "dfn"  # a filter network on clean pairs, which is trained first
 NAME = "scaling"
 _HALF = "half of "
-_SAMPLES_PER_S = 800.0  # of nano's model on one core, a guess for what a plan takes
+_SAMPLES_PER_S = 1_500.0  # of nano's model on one core, as seen with two at once and evaluations among them
 
 
 class Design(NamedTuple):
-    """What is trained. A tenth of the default pool, half of nano's, is looked at 5 to 20 times where laws are fitted, the paper's 2 to 10 times.
+    """What is trained. A twentieth of the default pool, half of nano's, is looked at 10 to 40 times where laws are fitted, the paper's tenths 2 to 10 times.
 
     Fewer samples seen than 25,600 are half warm-up, and errors fall by more with each doubling: no power law does that.
     """
