@@ -132,7 +132,11 @@ def test_the_page_has_all_tables_and_pictures_and_says_where_there_is_nothing(la
     assert text.count("**it shows**") == len(CLAIMS)
     assert "| unseen budget | 2 | 4 |" in text
     assert made[scaling_page.UNIONS].startswith("<svg")
-    assert "Not measured yet" in scaling_page.pages([], None)[scaling_page.PAGE]
+    for few in ([], [row for row in lawful if row.fitted and row.seen == BUDGETS[0]]):
+        assert "Not measured yet" in scaling_page.pages(few, None)[scaling_page.PAGE]
+    alone = scaling_page.pages([row for row in lawful if row.fitted], None)
+    assert alone[scaling_page.PAGE].count("**not measured**") == len(CLAIMS)
+    assert set(alone) == set(made)
 
 
 # The runs
@@ -195,6 +199,14 @@ def test_rows_of_other_recipes_are_passed_over_and_pools_are_not_mixed(small, ma
     compared.add(record, make_row("0-50", {"pool_content_sha256": "1" * 64}, seed=1))
     with pytest.raises(StageError, match="rows of pools that differ"):
         small.read(record)
+
+
+def test_rows_are_those_of_the_design_in_the_order_of_the_score(small, make_row, tmp_path):
+    record, design = tmp_path / "runs.json", SMALL._replace(buckets=20, best=3)
+    for name in ("10-15", "0-5 + 5-10", "half of 5-10", "5-10", "0-5", "15-20", "0-50"):
+        compared.add(record, make_row(name, {}))
+    found = scaling_study.study(design, Settings("smoke", seeds=(0,))).read(record)
+    assert [(row.pool, row.is_half) for row in found] == [("0-5", False), ("5-10", False), ("5-10", True), ("10-15", False), ("0-5 + 5-10", False)]
 
 
 @pytest.fixture

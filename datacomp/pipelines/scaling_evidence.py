@@ -61,6 +61,14 @@ def _fit(found: tuple[Row, ...]) -> Fit:
     return fitting.fit(there.samples, there.points, by_size=True)
 
 
+def is_enough(found: Sequence[Row]) -> bool:
+    """Whether laws can be fitted, to all seeds together and to each alone."""
+    try:
+        return bool([fit(found, seed) for seed in seeds(found)])
+    except StageError:  # fewer points than parameters
+        return False
+
+
 @lru_cache(maxsize=16)
 def _checked(found: tuple[Row, ...]) -> tuple[Checked, ...]:
     """What the laws did not see, beside what they and simpler guesses say."""
@@ -189,12 +197,9 @@ def named(found: Sequence[Row], union: Union) -> str:
 
 def _judged(judge: Callable[[Sequence[Row]], Verdict], found: Sequence[Row]) -> Verdict:
     """A verdict, where there are two seeds or more, laws can be fitted, and two budgets or more have all candidates."""
-    try:
-        if len(seeds(found)) < 2 or len(candidates(found)[1]) < 2 or len(candidates(found)[0]) < 2:
-            return MISSING
-        return judge(found)
-    except StageError as error:  # too few points
-        return Verdict(None, f"{MISSING.told}: {error}")
+    if len(seeds(found)) < 2 or not is_enough(found) or any(len(some) < 2 for some in candidates(found)):
+        return MISSING
+    return judge(found)
 
 
 def predicts(found: Sequence[Row]) -> Verdict:

@@ -40,8 +40,8 @@ and unions of them, are only compared with what the laws predict.
 
 def pages(found: Sequence[Row], measurement: Measurement | None) -> dict[str, str]:
     """The files of the document, by their names."""
-    if not found:
-        return {PAGE: _INTRODUCTION + f"\nNot measured yet. The command:\n\n    {_COMMAND}\n"}
+    if not evidence.is_enough(found):
+        return {PAGE: _INTRODUCTION + f"\nNot measured yet, or too little of it for laws. The command:\n\n    {_COMMAND}\n"}
     told = [*([_told(measurement)] if measurement else []), _verdicts(found), _misses(found), _chosen(found), _parameters(found), table(found)]
     shown = f"\n![errors of single buckets]({CURVES})\n\n![predicted and measured errors of unions]({UNIONS})\n"
     drawn = dict(zip((CURVES, UNIONS), map(draw.svg, _pictures(found)), strict=True))
@@ -77,7 +77,7 @@ def _chosen(found: Sequence[Row]) -> str:
         each = ", ".join(evidence.named(found, union) for union in one.by_seed)
         behind = "" if one.chosen == one.best else str(one.behind)
         lines.append(f"| {one.seen:,} | {evidence.named(found, one.chosen)} ({each}) | {evidence.named(found, one.best)} | {behind} |")
-    return "\n".join(lines) + f"\n\nWhere a union overtakes the best bucket: {evidence.crosses(found).told}.\n"
+    return "\n".join(lines) + "\n"
 
 
 def _parameters(found: Sequence[Row]) -> str:
@@ -106,9 +106,12 @@ def table(found: Sequence[Row]) -> str:
 
 
 def _grouped(found: Sequence[Row]) -> Iterator[tuple[Row, list[float]]]:
-    """One row for each pool and budget, with the errors of all seeds."""
-    for row in sorted((row for row in found if row.seed == found[0].seed), key=lambda row: (row.samples, row.pool, row.seen)):
-        yield row, [other.error for other in found if (other.pool, other.seen, other.is_half) == (row.pool, row.seen, row.is_half)]
+    """One row for each pool and budget, with the errors of all seeds; halves last."""
+    groups: dict[tuple[bool, str, int], list[Row]] = {}
+    for row in found:
+        groups.setdefault((row.is_half, row.pool, row.seen), []).append(row)
+    for _, rows in sorted(groups.items(), key=lambda group: group[0][0]):
+        yield rows[0], [row.error for row in rows]
 
 
 def _pictures(found: Sequence[Row]) -> tuple[pictures.Picture, pictures.Picture]:

@@ -62,7 +62,7 @@ def comparisons(design: Design, where: Where, settings: Settings) -> list[Compar
     """The runs of each budget, the least budget first."""
     scale, suite, pool = scales.load(settings.scale), suites.load(settings.suite), design.pool or where.out / "pool"
     ranked = cache(partial(_ranked, design, where, settings, pool))  # once, however many lists
-    alone, together = [Part(place, place + 1) for place in range(design.best)], [Part(0, count) for count in design.unions]
+    alone, together = _parts(design)
     joint, half, found = whole_batches(scale, design.union_budgets), whole_batches(scale, design.half_budgets), []
     for seen in whole_batches(scale, (*design.budgets, *design.unseen)):
         parts = alone + together if seen in joint else alone
@@ -100,20 +100,25 @@ def plan(design: Design, where: Where, settings: Settings, _: Sequence[str] = ()
 
 
 def read(design: Design, settings: Settings, record: Path) -> list[Row]:
-    """The rows of a record that are of today's recipe and suite. Raises StageError where they are of pools that differ."""
+    """The rows of a record that are of the design and of today's recipe and suite: buckets before unions, the best first.
+
+    Raises StageError where they are of pools that differ.
+    """
     scale, suite = scales.load(settings.scale), suites.load(settings.suite)
     fitted = whole_batches(scale, design.budgets)
     asked = {one.name: one for one in (budgeted(scale, seen) for seen in whole_batches(scale, (*design.budgets, *design.unseen)))}
     held = [row for row in compared.read(record).values() if row.scale in asked and row.about.suite_sha256 == suite.digest()]
     held = [row for row in held if row.about.recipe_sha256 == asked[row.scale].digest()]
+    order = [_pool(part, design) for parts in _parts(design) for part in parts]
+    held = [row for row in held if row.arm.removeprefix(_HALF) in order]
     if len({row.about.pool_content_sha256 for row in held}) > 1:
         raise StageError(f"{record} has rows of pools that differ", repair="run the study again: what is of an older pool is replaced")
     found = []
-    for row in sorted(held, key=lambda row: (asked[row.scale].budget.samples_seen, row.arm, row.seed)):
+    for row in held:
         seen, error = asked[row.scale].budget.samples_seen, 1 - averages.aggregate(suite, suite.counting, [row.tasks]).value
         pool = row.arm.removeprefix(_HALF)
         found.append(Row(pool, row.samples, seen, row.seed, error, JOINED not in pool and seen in fitted, pool != row.arm))
-    return found
+    return sorted(found, key=lambda row: (order.index(row.pool), row.is_half, row.seen, row.seed))
 
 
 def budgeted(scale: Scale, seen: int) -> Scale:
@@ -121,6 +126,11 @@ def budgeted(scale: Scale, seen: int) -> Scale:
     batch = scale.budget.global_batch_samples
     changed = scales.changed(scale, {"budget.steps": str(seen // batch), "budget.checkpoints": "1"})
     return changed.model_copy(update={"name": f"{scale.name}, {seen} samples seen"})
+
+
+def _parts(design: Design) -> tuple[list[Part], list[Part]]:
+    """What is trained on: buckets alone and together, the best first."""
+    return [Part(place, place + 1) for place in range(design.best)], [Part(0, count) for count in design.unions]
 
 
 def _pool(part: Part, design: Design) -> str:
