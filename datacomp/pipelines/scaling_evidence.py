@@ -21,6 +21,7 @@ from datacomp.scaling.pictures import union_name
 from datacomp.scaling.points import Measured
 
 _CERTAIN = 2.0  # standard errors
+_BEYOND = 4.0  # times the least and the largest budget: so far a change is looked for
 
 
 class Row(NamedTuple):
@@ -175,10 +176,10 @@ class Turn(NamedTuple):
 
 
 def turn(found: Sequence[Row]) -> Turn:
-    """The measured one is interpolated, linearly on a logarithmic axis, between the mean errors at neighbouring budgets."""
+    """The predicted one may lie beyond the budgets; the measured one is interpolated between the mean errors at two, linearly on a logarithmic axis."""
     compared, budgets = candidates(found)
     alone, unions = compared[0], compared[1:]
-    told = [one for one in choose.crossovers(fit(found), compared, budgets[0], budgets[-1]) if one.before == alone]
+    told = [one for one in choose.crossovers(fit(found), compared, budgets[0] / _BEYOND, budgets[-1] * _BEYOND) if one.before == alone]
     behind = [paired(found, alone, best(found, unions, seen), seen).mean for seen in budgets]
     for place, (before, after) in enumerate(pairwise(behind)):
         if before <= 0 < after:
