@@ -36,6 +36,8 @@ and unions of them, are only compared with what the laws predict.
 * *Nearest point* guesses the error of the same bucket at the nearest budget that was fitted, for a union the mean of its buckets' ones. *Plain power law* is
   the same fit with half-lives without end: a second look at a sample is worth as much as the first. Both are made of whole buckets.
 """
+_OF_CURVES = "A panel for each bucket: points of every seed and the law with its band, below of the bucket, above of halves of it; the others' laws in grey."
+_OF_UNIONS = "Points are means over seeds, of what the laws did not see. A dashed line is where they say that another union becomes the best."
 
 
 def pages(found: Sequence[Row], measurement: Measurement | None) -> dict[str, str]:
@@ -43,7 +45,7 @@ def pages(found: Sequence[Row], measurement: Measurement | None) -> dict[str, st
     if not evidence.is_enough(found):
         return {PAGE: _INTRODUCTION + f"\nNot measured yet, or too little of it for laws. The command:\n\n    {_COMMAND}\n"}
     told = [*([_told(measurement)] if measurement else []), _verdicts(found), _misses(found), _chosen(found), _parameters(found), table(found)]
-    shown = f"\n![errors of single buckets]({CURVES})\n\n![predicted and measured errors of unions]({UNIONS})\n"
+    shown = "\n".join(["", f"![errors of single buckets]({CURVES})", "", _OF_CURVES, "", f"![predicted and measured errors of unions]({UNIONS})", "", _OF_UNIONS, ""])
     drawn = dict(zip((CURVES, UNIONS), map(draw.svg, _pictures(found)), strict=True))
     return {PAGE: _INTRODUCTION + "\n" + "\n".join(told) + shown} | drawn
 
