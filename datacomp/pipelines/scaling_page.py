@@ -45,7 +45,7 @@ def pages(found: Sequence[Row], measurement: Measurement | None) -> dict[str, st
     if not evidence.is_enough(found):
         return {PAGE: _INTRODUCTION + f"\nNot measured yet, or too little of it for laws. The command:\n\n    {_COMMAND}\n"}
     told = [*([_told(measurement)] if measurement else []), _verdicts(found), _misses(found), _chosen(found), _parameters(found), table(found)]
-    shown = "\n".join(["", f"![errors of single buckets]({CURVES})", "", _OF_CURVES, "", f"![predicted and measured errors of unions]({UNIONS})", "", _OF_UNIONS, ""])
+    shown = f"\n![errors of single buckets]({CURVES})\n\n{_OF_CURVES}\n\n![predicted and measured errors of unions]({UNIONS})\n\n{_OF_UNIONS}\n"
     drawn = dict(zip((CURVES, UNIONS), map(draw.svg, _pictures(found)), strict=True))
     return {PAGE: _INTRODUCTION + "\n" + "\n".join(told) + shown} | drawn
 
