@@ -17,7 +17,7 @@ from datacomp.pipelines.paired import Table
 from datacomp.pipelines.pruning_study import DEDUPLICATED, NONE, SHORT, Study, titled
 from datacomp.pool import synthetic
 
-_MINUTES, _SHORT_MINUTES = 3.0, 1.0  # of an arm with three seeds
+_MINUTES, _SHORT_MINUTES = 2.0, 0.7  # of an arm with three seeds
 
 
 def study(where: Where, settings: Settings, arms: Sequence[str] = ()) -> Study:

@@ -164,7 +164,7 @@ def study(design: Design = Design(), settings: Settings = Settings()) -> Study[R
         name=NAME,
         says="laws of single buckets, held against unions and a larger budget",
         command="datacomp reproduce qqt --out build/reproduced",
-        minutes={"all": 130.0},
+        minutes={"all": 65.0},
         claims=scaling_evidence.CLAIMS,
         plan=partial(plan, design),
         run=partial(run, design),
