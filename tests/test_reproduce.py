@@ -102,7 +102,7 @@ def test_the_document_says_what_holds_what_does_not_and_what_nobody_measured(tmp
     reproduce.take(STUDY, Where(tmp_path / "out", STUDY.record(tmp_path)), Settings(seeds=(0,)), ("a", "a"), "counted")
     low = reproduce.pages(tmp_path, (STUDY,))[reproduce.PAGE]
     assert low.count("| it does not show | the sum is 2 |") == 2
-    assert "`counted`; measured with seeds 2 of 2; the study took" in low
+    assert "`counted`; measured with seeds 2 of 2; scale nano; the study took" in low
 
 
 def test_the_command_lists_plans_and_judges(studies, tmp_path):

@@ -124,7 +124,7 @@ def _line(one: Judged) -> str:
     claim, how = one.claim, one.measurement
     ran = f"`{how.command}`" if how else f"`datacomp reproduce {claim.key}`: about {one.study.cost(claim.arms):.0f} minutes with three seeds"
     ran += f"; measured with seeds {one.seeds}" if one.seeds else ""
-    ran += f"; the study took {how.minutes:.0f} minutes on {how.device}" if how else ""
+    ran += f"; scale {how.scale}; the study took {how.minutes:.0f} minutes on {how.device}" if how else ""
     return f"| `{claim.key}`: {claim.text} | {claim.place} | {ran} | {one.verdict.says} | {one.verdict.told} |"
 
 

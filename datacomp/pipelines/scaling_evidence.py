@@ -63,7 +63,7 @@ def _fit(found: tuple[Row, ...]) -> Fit:
 
 
 def is_enough(found: Sequence[Row]) -> bool:
-    """Whether laws can be fitted, to all seeds together and to each alone."""
+    """Whether laws can be fitted to each seed alone, and so to all together."""
     try:
         return bool([fit(found, seed) for seed in seeds(found)])
     except StageError:  # fewer points than parameters
