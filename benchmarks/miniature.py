@@ -30,8 +30,6 @@ def comparison(given: argparse.Namespace, scale_name: str) -> Comparison:
     """What is asked for at one scale."""
     scale, folder = scales.load(scale_name), given.out / scale_name
     pool = folder / "pool"
-    if not given.dry_run:
-        synthetic.make(pools.load(scale.pool), pool)
     first = miniature_filters.FIRST if scale_name == miniature_filters.LARGE else ()
     arms = tuple(arm for arm in miniature_filters.arms(pool, first=first) if not given.arm or arm.name in given.arm)
     seeds = tuple(map(int, getattr(given, f"seeds_{scale_name}", "0").split(",")))
@@ -44,9 +42,11 @@ def run(given: argparse.Namespace) -> None:
     for name in given.scales.split(","):
         asked = comparison(given, name)
         print(asked.told(), flush=True)
+        if given.dry_run or asked.is_measured:
+            continue
         try:
-            if not given.dry_run:
-                asked.run()
+            synthetic.make(pools.load(asked.scale.pool), asked.pool)
+            asked.run()
         except DatacompError as error:
             failed.append(str(error))
     if failed:
