@@ -2,8 +2,8 @@
 
     python benchmarks/scaling_miniature.py --out DIR [--dry-run] [--seeds 0,1,2] [--record FILE] [--at-once N]
 
-An hour on two cores: the best four twentieths of half of nano's pool by a filter network's score, alone and together, each trained on at four or five
-budgets with three seeds, and a random half of each at two. What is measured stands in the record, DIR/runs.json by default, and is not run again,
+An hour on two cores: the best four twentieths of nano's pool by a filter network's score, alone and together, each trained on at four or five budgets
+with three seeds, and a random half of each at two. What is measured stands in the record, DIR/runs.json by default, and is not run again,
 wherever the record is taken; docs/scaling/runs.json is the one that `make docs` reads. Writes the page with its pictures below DIR as docs/ holds them.
 The claims of arXiv 2404.07177 are printed with whether they show.
 """

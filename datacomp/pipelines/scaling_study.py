@@ -41,12 +41,12 @@ _SAMPLES_PER_S = 1_500.0  # of nano's model on one core, as seen with two at onc
 
 
 class Design(NamedTuple):
-    """What is trained. A twentieth of the default pool, half of nano's, is looked at 10 to 40 times where laws are fitted, the paper's tenths 2 to 10 times.
+    """What is trained. A twentieth of the default pool, nano's, is looked at 5 to 20 times where laws are fitted, the paper's tenths 2 to 10 times.
 
     Fewer samples seen than 25,600 are half warm-up, and errors fall by more with each doubling: no power law does that.
     """
 
-    pool_samples: int = 51_200
+    pool_samples: int = 102_400
     buckets: int = 20
     best: int = 4  # so many of them are trained on
     budgets: tuple[int, ...] = (25_600, 38_400, 51_200, 102_400)  # samples seen, whose errors are fitted
