@@ -42,9 +42,20 @@ def test_half_the_batch_takes_half_the_memory_for_it():
 
 def test_more_devices_take_fewer_days_and_as_many_device_hours():
     one, eight = (estimate(scales.load("medium"), devices=devices, card="h100") for devices in (1, 8))
-    assert eight.days == pytest.approx(one.days / 8)
-    assert eight.device_hours == pytest.approx(one.device_hours)
+    assert eight.speed.days == pytest.approx(one.speed.days / 8)
+    assert eight.speed.device_hours == pytest.approx(one.speed.device_hours)
     assert eight.device_samples * 8 == one.device_samples == 4096
+
+
+@pytest.mark.parametrize(("name", "is_told"), [("nano", False), ("micro", False), ("small", True), ("xlarge", True)])
+def test_no_peak_tells_how_fast_a_tiny_model_is(name, is_told):
+    assert bool(estimate(scales.load(name), devices=1, card="h200").speed) == is_told
+
+
+def test_a_tiny_model_can_be_measured(tiny_scale, small_shards):
+    found = estimate(tiny_scale, devices=1, shards=small_shards, seconds=0.2)
+    assert found.speed.source == "measured here"
+    assert found.speed.device_hours == pytest.approx(tiny_scale.budget.samples_seen / found.speed.samples_per_s / 3600)
 
 
 def test_a_measured_speed_is_that_of_steps_taken_here(tiny_scale, small_shards):
@@ -69,6 +80,13 @@ def test_the_command_says_everything():
     assert done.exit_code == 0, done.output
     for part in ("31,250 steps", "128,000,000 samples seen", "512 samples on each device", "device-hours", "days", "checkpoints", "shards of the list", "pool"):
         assert part in done.output
+
+
+def test_the_command_says_that_a_tiny_model_is_to_be_measured():
+    done = CliRunner().invoke(cli.app, ["estimate", "--scale", "nano"], env={"COLUMNS": "200"})
+    assert done.exit_code == 0, done.output
+    assert "measure it here with --measure" in done.output
+    assert "device-hours" not in done.output
 
 
 def test_measuring_wants_shards():

@@ -84,6 +84,12 @@ def test_what_a_grid_takes_is_less_where_runs_are_shared(nano):
     assert shared.checkpoint_bytes > 0
 
 
+def test_what_a_tiny_model_takes_is_not_guessed(nano):
+    scale, suite = nano
+    found = grid.price(planned(scale, suite, budgets=(25_600,)), scale, suite, 102_400, card="a100")
+    assert (found.device_hours, found.shards_bytes) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("changes", "why"),
     [

@@ -51,8 +51,11 @@ def _rows(found: "Estimate", devices: int) -> Iterator[tuple[str, str]]:
     near = [size for size in found.processes if size <= _MOST_SHOWN or size == devices]
     yield "training", f"{found.steps:,} steps, {found.samples_seen:,} samples seen, {found.operations:.2g} operations"
     yield "a batch", f"{found.device_samples:,} samples on each device; processes that divide it: {', '.join(map(str, near))}"
-    yield "speed", f"{found.samples_per_s:,.0f} samples/s, {found.source}; loading keeps up with about {found.loader_cores:,.0f} cores"
-    yield "time", f"{found.device_hours:,.2f} device-hours, {found.days:,.2f} days"
+    if speed := found.speed:
+        yield "speed", f"{speed.samples_per_s:,.0f} samples/s, {speed.source}"
+        yield "time", f"{speed.device_hours:,.2f} device-hours, {speed.days:,.2f} days"
+    else:
+        yield "speed", "no card's peak tells that of so small a model; measure it here with --measure --shards"
     yield "memory", f"about {gigabytes(found.device_bytes)} on each device, less with --accumulate or --spare-memory"
     yield (
         "disk",

@@ -25,8 +25,12 @@ def show_cost(cost: Cost) -> None:
     saved = f", {cost.apart_samples_seen:,} had each budget its own run" if cost.apart_samples_seen > cost.samples_seen else ""
     typer.echo(f"{cost.trainings:,} runs of {cost.samples_seen:,} samples seen in all{saved}; {cost.evaluations:,} evaluations")
     hours = "" if cost.evaluation_hours is None else f", evaluating about {cost.evaluation_hours:,.1f} h"
-    typer.echo(f"training takes {cost.device_hours:,.2f} device-hours ({cost.source}){hours}")
-    typer.echo(f"disk: lists of {cost.shards_samples:,} samples in all, up to {gigabytes(cost.shards_bytes)}; checkpoints {gigabytes(cost.checkpoint_bytes)}")
+    if cost.device_hours is None:
+        typer.echo(f"how long so small a model trains no card's peak tells: give --samples-per-s, as datacomp estimate --measure says it{hours}")
+    else:
+        typer.echo(f"training takes {cost.device_hours:,.2f} device-hours ({cost.source}){hours}")
+    size = "" if cost.shards_bytes is None else f", up to {gigabytes(cost.shards_bytes)}"
+    typer.echo(f"disk: lists of {cost.shards_samples:,} samples in all{size}; checkpoints {gigabytes(cost.checkpoint_bytes)}")
 
 
 def show_parameters(intervals: Mapping[str, Interval]) -> None:

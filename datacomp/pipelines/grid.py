@@ -76,11 +76,11 @@ class Cost(NamedTuple):
     evaluations: int
     samples_seen: int
     apart_samples_seen: int  # had each budget a run of its own
-    device_hours: float
+    device_hours: float | None  # None where only a measurement tells them
     source: str  # of the speed
     evaluation_hours: float | None  # as published for ViT-B/32 on a GPU, where that is known
     shards_samples: int
-    shards_bytes: int
+    shards_bytes: int | None  # None for a generated pool's, which take little
     checkpoint_bytes: int
 
 
@@ -157,7 +157,7 @@ def _budget(scale: Scale, steps: int, checkpoints: int) -> scales.Budget:
 def price(plan: Plan, scale: Scale, suite: Suite, pool_samples: int, *, card: str, samples_per_s: float | None = None) -> Cost:
     """What all runs take on one device, at a speed that is given or guessed from a card's peak."""
     one = estimate(scale, devices=1, card=card)
-    speed = samples_per_s or one.samples_per_s
+    speed = samples_per_s or (one.speed.samples_per_s if one.speed else None)
     runs, batch = trainings(plan, scale), scale.budget.global_batch_samples
     evaluations = sum(len(run.served) for run in runs)
     seconds = [task.upstream_seconds for task in suite.tasks]
@@ -169,10 +169,10 @@ def price(plan: Plan, scale: Scale, suite: Suite, pool_samples: int, *, card: st
         evaluations=evaluations,
         samples_seen=seen,
         apart_samples_seen=sum(sum(run.served) for run in runs) * batch,
-        device_hours=seen / speed / 3600,
-        source="as given" if samples_per_s else one.source,
+        device_hours=None if speed is None else seen / speed / 3600,
+        source="as given" if samples_per_s else one.speed.source if one.speed else "",
         evaluation_hours=None if None in seconds else evaluations * sum(each or 0.0 for each in seconds) / 3600,
         shards_samples=sum(sizes.values()),
-        shards_bytes=disk.need(sum(sizes.values()), npz=False, pictures=True).pictures,
+        shards_bytes=disk.need(sum(sizes.values()), npz=False, pictures=True).pictures if one.pool else None,
         checkpoint_bytes=sum(cost.checkpoint_bytes(scales.changed(scale, run.changes), parameters) for run in runs),
     )
