@@ -38,7 +38,7 @@ def main() -> None:
     args = parser.parse_args()
     scale = scales.load(args.scale)
     shards = shards_of(scale, args.scratch)
-    said_s = estimate(scale, devices=1, shards=shards, seconds=args.seconds).days * 86_400
+    said_s = estimate(scale, devices=1, shards=shards, seconds=args.seconds).speed.days * 86_400
     shutil.rmtree(args.scratch / "run", ignore_errors=True)
     train(scale, (shards,), args.scratch / "run")
     seen_s = json.loads((args.scratch / "run" / LOG).read_text().splitlines()[-1])["seconds"]
