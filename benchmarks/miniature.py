@@ -15,13 +15,11 @@ from pathlib import Path
 from datacomp import files, rooms
 from datacomp.board import published
 from datacomp.declared import expected as declared
-from datacomp.declared import pool as pools
 from datacomp.declared import scale as scales
 from datacomp.declared import suite as suites
 from datacomp.errors import DatacompError
 from datacomp.pipelines import miniature_expected, miniature_filters, miniature_page
 from datacomp.pipelines.compare import Comparison
-from datacomp.pool import synthetic
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -42,11 +40,9 @@ def run(given: argparse.Namespace) -> None:
     for name in given.scales.split(","):
         asked = comparison(given, name)
         print(asked.told(), flush=True)
-        if given.dry_run or asked.is_measured:
-            continue
         try:
-            synthetic.make(pools.load(asked.scale.pool), asked.pool)
-            asked.run()
+            if not given.dry_run:
+                asked.complete()
         except DatacompError as error:
             failed.append(str(error))
     if failed:

@@ -8,6 +8,7 @@ from threading import Barrier, Lock
 
 import pytest
 
+from datacomp.artifacts import pool as pools
 from datacomp.declared.suite import Suite
 from datacomp.errors import PoolError, RecordError, StageError
 from datacomp.filters.apply import apply
@@ -194,6 +195,18 @@ def test_a_plan_tells_what_is_to_do_and_makes_nothing(asked, chains):
     assert [run.is_measured for run in replace(asked, seeds=(0, 1, 2)).plan()] == [True] * 4 + [False] * 2
     other = asked.suite.spec.model_copy(update={"version": 99})
     assert [run.is_measured for run in replace(asked, suite=Suite(spec=other, tasks=asked.suite.tasks)).plan()] == [False] * 4
+
+
+def test_a_pool_is_made_where_runs_are_left_and_only_there(asked, chains, tmp_path):
+    made = tmp_path / "made" / "pool"
+    arms = tuple(Arm(arm.name, lambda path: filtered(pools.read(made), 0.5, path)) for arm in asked.arms)
+    there = replace(asked, pool=made, arms=arms)
+    there.complete(samples=40)
+    assert len(pools.all_uids(pools.read(made))) == 40
+    assert there.is_measured
+    none = replace(there, pool=tmp_path / "none" / "pool")
+    none.complete(samples=40)
+    assert not none.pool.exists()
 
 
 def test_arms_whose_folders_would_be_one_are_refused(asked):

@@ -25,6 +25,7 @@ from datacomp.artifacts.results import Results
 from datacomp.artifacts.run import RunRecord
 from datacomp.artifacts.subset import Subset
 from datacomp.board import enter
+from datacomp.declared import pool as declared
 from datacomp.declared.scale import Scale
 from datacomp.declared.suite import Suite
 from datacomp.errors import DatacompError, StageError
@@ -32,6 +33,7 @@ from datacomp.launch import local
 from datacomp.pipelines import compared, test_sets
 from datacomp.pipelines.compared import About, Key, MainScore, Row
 from datacomp.pipelines.run import Chain
+from datacomp.pool import synthetic
 
 LOG = "log.jsonl"  # how long each run took
 _SAMPLES_PER_S = 1_500.0  # of one run on one core, as long as none was timed: a guess for the plan
@@ -99,6 +101,12 @@ class Comparison:
         at_once = self.at_once or local.cores()
         head = f"{self.scale.name}: {len(left)} of {len(planned)} runs to do, {at_once} at once, about {_minutes(self._left_s(len(left), at_once))}"
         return "\n".join([head, *(f"  {'measured' if run.is_measured else 'to do   '}  {run.name}" for run in planned)])
+
+    def complete(self, samples: int | None = None) -> None:
+        """Do what is not measured on the scale's generated pool, or the beginning of it, which is made first; if all is, nothing is made."""
+        if not self.is_measured:
+            synthetic.make(declared.load(self.scale.pool), self.pool, samples=samples, workers=self.at_once)
+            self.run()
 
     def run(self) -> list[Row]:
         """Do what is not measured, and return the rows of all that was asked for.

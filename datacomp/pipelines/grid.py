@@ -12,7 +12,6 @@ from datacomp.declared.scale import Scale
 from datacomp.declared.suite import Suite
 from datacomp.errors import StageError
 from datacomp.pipelines.estimate import estimate
-from datacomp.pool import disk
 from datacomp.records import Count, Digest, Line, Record
 from datacomp.train import budget, cost
 
@@ -156,12 +155,12 @@ def _budget(scale: Scale, steps: int, checkpoints: int) -> scales.Budget:
 
 def price(plan: Plan, scale: Scale, suite: Suite, pool_samples: int, *, card: str, samples_per_s: float | None = None) -> Cost:
     """What all runs take on one device, at a speed that is given or guessed from a card's peak."""
-    one = estimate(scale, devices=1, card=card)
+    listed = sum((part.end - part.first) * pool_samples // plan.buckets for part in parts(plan).values())
+    one = estimate(scale, devices=1, card=card, list_samples=listed)
     speed = samples_per_s or (one.speed.samples_per_s if one.speed else None)
     runs, batch = trainings(plan, scale), scale.budget.global_batch_samples
     evaluations = sum(len(run.served) for run in runs)
     seconds = [task.upstream_seconds for task in suite.tasks]
-    sizes = {name: (part.end - part.first) * pool_samples // plan.buckets for name, part in parts(plan).items()}
     seen = sum(run.steps for run in runs) * batch
     parameters = cost.cost(scale).parameters
     return Cost(
@@ -172,7 +171,7 @@ def price(plan: Plan, scale: Scale, suite: Suite, pool_samples: int, *, card: st
         device_hours=None if speed is None else seen / speed / 3600,
         source="as given" if samples_per_s else one.speed.source if one.speed else "",
         evaluation_hours=None if None in seconds else evaluations * sum(each or 0.0 for each in seconds) / 3600,
-        shards_samples=sum(sizes.values()),
-        shards_bytes=disk.need(sum(sizes.values()), npz=False, pictures=True).pictures if one.pool else None,
+        shards_samples=listed,
+        shards_bytes=one.shards_bytes if one.pool else None,
         checkpoint_bytes=sum(cost.checkpoint_bytes(scales.changed(scale, run.changes), parameters) for run in runs),
     )

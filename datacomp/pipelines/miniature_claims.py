@@ -13,7 +13,6 @@ from datacomp.pipelines.compare import Comparison
 from datacomp.pipelines.compared import Row
 from datacomp.pipelines.miniature_filters import BASIC, FRACTIONS, LARGE, NAMES, NONE, ORACLE, RANDOM, SMALL, STRONG, WEAK, clip
 from datacomp.pipelines.paired import Table
-from datacomp.pool import synthetic
 
 _JOINED = ": "  # a scale and a filter there
 _MINUTES = {SMALL: 2.5, LARGE: 18.0}  # of a filter with three seeds
@@ -52,9 +51,7 @@ def plan(where: Where, settings: Settings, arms: Sequence[str]) -> list[str]:
 def run(where: Where, settings: Settings, arms: Sequence[str]) -> None:
     """Do what the record does not hold."""
     for asked in comparisons(where, settings, arms):
-        if not asked.is_measured:
-            synthetic.make(pools.load(asked.scale.pool), asked.pool)
-            asked.run()
+        asked.complete()
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from datacomp.declared import pool as pools
 from datacomp.declared import scale as scales
 from datacomp.declared import suite as suites
 from datacomp.pipelines import claims, compared, pruning_claims
@@ -15,7 +14,6 @@ from datacomp.pipelines.claims import Claim, Settings, Verdict, Where
 from datacomp.pipelines.compared import Row
 from datacomp.pipelines.paired import Table
 from datacomp.pipelines.pruning_study import DEDUPLICATED, NONE, SHORT, Study, titled
-from datacomp.pool import synthetic
 
 _MINUTES, _SHORT_MINUTES = 2.0, 0.7  # of an arm with three seeds
 
@@ -36,11 +34,8 @@ def plan(where: Where, settings: Settings, arms: Sequence[str]) -> list[str]:
 
 def run(where: Where, settings: Settings, arms: Sequence[str]) -> None:
     """Do what the record does not hold."""
-    wanted = study(where, settings, arms)
-    for asked in wanted.comparisons():
-        if not asked.is_measured:
-            synthetic.make(pools.load(wanted.scale.pool), wanted.pool)
-            asked.run()
+    for asked in study(where, settings, arms).comparisons():
+        asked.complete()
 
 
 def read(record: Path) -> list[Row]:

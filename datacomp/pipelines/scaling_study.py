@@ -17,7 +17,6 @@ from datacomp.artifacts import pool as artifacts
 from datacomp.artifacts import scores
 from datacomp.board import averages
 from datacomp.declared import filter_recipe
-from datacomp.declared import pool as pools
 from datacomp.declared import scale as scales
 from datacomp.declared import suite as suites
 from datacomp.declared.scale import Scale
@@ -31,7 +30,6 @@ from datacomp.pipelines.compare import Arm, Comparison
 from datacomp.pipelines.filter_networks import Networks
 from datacomp.pipelines.grid import Part, whole_batches
 from datacomp.pipelines.scaling_evidence import Row
-from datacomp.pool import synthetic
 from datacomp.scaling.choose import JOINED
 
 NETWORK = "dfn"  # a filter network on clean pairs, which is trained first
@@ -76,12 +74,10 @@ def comparisons(design: Design, where: Where, settings: Settings) -> list[Compar
 def run(design: Design, where: Where, settings: Settings, _: Sequence[str] = ()) -> None:
     """Do what the record does not hold."""
     for asked in comparisons(design, where, settings):
-        if asked.is_measured:
-            continue
         if design.pool is None:
-            spec = pools.load(scales.load(settings.scale).pool)
-            synthetic.make(spec, asked.pool, samples=design.pool_samples, workers=settings.at_once)
-        asked.run()
+            asked.complete(design.pool_samples)
+        elif not asked.is_measured:
+            asked.run()
 
 
 def plan(design: Design, where: Where, settings: Settings, _: Sequence[str] = ()) -> list[str]:
